@@ -1,0 +1,1 @@
+"""Physics on tensors: arrays, OFDM, synthesis of channels, impairments and transforms."""

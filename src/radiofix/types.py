@@ -1,0 +1,136 @@
+"""What travels between the rooms: links made of paths, stations, and measured CSI."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from jaxtyping import Bool, Complex, Float, Int, Int8
+from torch import Tensor
+
+SPEED_OF_LIGHT = 299_792_458.0
+"""Speed of light in vacuum [m/s]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """One base station: where it stands, where it looks, on which carrier.
+
+    Its ULA lies along its local y axis; its broadside is its local x axis.
+    """
+
+    position: Float[Tensor, "3"]
+    """Scene frame [m]."""
+    orientation: Float[Tensor, "3"]
+    """Yaw, pitch, roll [rad], applied as Rz(yaw) Ry(pitch) Rx(roll)."""
+    carrier_frequency: float
+    """[Hz]."""
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.carrier_frequency <= 0:
+            raise ValueError(f"carrier_frequency must be positive, got {self.carrier_frequency:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The propagation paths of a batch of links (one link: one user and one station).
+
+    Paths are sorted strongest first; where a link has fewer than others, gain and delay are 0
+    and `interactions` is -1. Angles are those under which a path leaves an end, scene frame.
+    """
+
+    gain: Complex[Tensor, "link path"]
+    """Linear amplitude with isotropic elements, carrier phase included."""
+    delay: Float[Tensor, "link path"]
+    """Absolute delay [s]."""
+    station_azimuth: Float[Tensor, "link path"]
+    station_zenith: Float[Tensor, "link path"]
+    user_azimuth: Float[Tensor, "link path"]
+    user_zenith: Float[Tensor, "link path"]
+    interactions: Int8[Tensor, "link path"]
+    """0: line of sight; n: n bounces; -1: no path."""
+    diffracted: Bool[Tensor, "link path"]
+    user_position: Float[Tensor, "link 3"]
+    """[m]."""
+    station_position: Float[Tensor, "link 3"]
+    """[m]."""
+    station_orientation: Float[Tensor, "link 3"]
+    """Yaw, pitch, roll [rad]."""
+    carrier_frequency: Float[Tensor, " link"]
+    """[Hz]."""
+    user: Int[Tensor, " link"]
+    """Row of the user in its store: links of one user share that user's clock."""
+    station: Int[Tensor, " link"]
+    """Column of the station in its store."""
+
+    def __len__(self) -> int:
+        return len(self.gain)
+
+    def _map(self, change: Any) -> Self:
+        fields = {f.name: change(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        return dataclasses.replace(self, **fields)
+
+    def __getitem__(self, links: Any) -> Self:
+        """The chosen links, by a slice, a mask or indices."""
+        if isinstance(links, int):
+            links = slice(links, links + 1 or None)
+        return self._map(lambda tensor: tensor[links])
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same links on another device."""
+        return self._map(lambda tensor: tensor.to(device))
+
+    def strongest(self, count: int) -> Self:
+        """The same links with their `count` strongest paths only."""
+        if count < 1:
+            raise ValueError(f"count must be at least 1, got {count}")
+        per_path = {f.name for f in dataclasses.fields(self)} - PER_LINK
+        kept = {name: getattr(self, name)[:, :count] for name in per_path}
+        return dataclasses.replace(self, **kept)
+
+    @property
+    def present(self) -> Bool[Tensor, "link path"]:
+        """Where there is a path at all."""
+        return self.interactions >= 0
+
+    @property
+    def line_of_sight(self) -> Bool[Tensor, " link"]:
+        """Links whose user sees the station: by interactions, never by the first path."""
+        return (self.interactions == 0).any(-1)
+
+
+PER_LINK = {
+    "user_position",
+    "station_position",
+    "station_orientation",
+    "carrier_frequency",
+    "user",
+    "station",
+}
+"""Fields of `Paths` without a path dimension."""
+
+
+@dataclass(frozen=True, slots=True)
+class Csi:
+    """Measured channels of a batch of links, with what is needed to read them."""
+
+    values: Complex[Tensor, "link antenna subcarrier"]
+    """Linear amplitude, as measured."""
+    frequency: Float[Tensor, " subcarrier"]
+    """Absolute frequency of each subcarrier [Hz]."""
+    antenna_position: Float[Tensor, "antenna 3"]
+    """In the station's frame [m]."""
+    user_position: Float[Tensor, "link 3"]
+    """[m]."""
+    station_position: Float[Tensor, "link 3"]
+    """[m]."""
+    station_orientation: Float[Tensor, "link 3"]
+    """Yaw, pitch, roll [rad]."""
+    user: Int[Tensor, " link"]
+    station: Int[Tensor, " link"]
+
+    def __len__(self) -> int:
+        return len(self.values)
