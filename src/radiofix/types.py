@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Complex, Float, Int, Int8
@@ -69,21 +69,21 @@ class Paths:
     def __len__(self) -> int:
         return len(self.gain)
 
-    def _map(self, change: Any) -> Self:
+    def _map(self, change: Any) -> Paths:
         fields = {f.name: change(getattr(self, f.name)) for f in dataclasses.fields(self)}
         return dataclasses.replace(self, **fields)
 
-    def __getitem__(self, links: Any) -> Self:
+    def __getitem__(self, links: Any) -> Paths:
         """The chosen links, by a slice, a mask or indices."""
         if isinstance(links, int):
             links = slice(links, links + 1 or None)
         return self._map(lambda tensor: tensor[links])
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str) -> Paths:
         """The same links on another device."""
         return self._map(lambda tensor: tensor.to(device))
 
-    def strongest(self, count: int) -> Self:
+    def strongest(self, count: int) -> Paths:
         """The same links with their `count` strongest paths only."""
         if count < 1:
             raise ValueError(f"count must be at least 1, got {count}")

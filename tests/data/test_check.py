@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import zarr
 
+from miniature import TOWER, write_measured, write_miniature
 from radiofix.data import schema
 from radiofix.data.check import Report, check
 from radiofix.data.store import CHUNK_USERS, Map, StoreWriter
 from radiofix.types import SPEED_OF_LIGHT
-from miniature import TOWER, write_measured, write_miniature
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,8 @@ def _header(store: Path, change: Callable[[dict[str, Any]], Any], name: str = ""
 
 def test_an_intact_store_is_clean(intact: Path) -> None:
     report = check(intact, _inside)
-    assert report.ok and not _failed(report)
+    assert report.ok
+    assert not _failed(report)
     looked_at = {finding.name for finding in report.findings}
     assert {"chunks", "checksums", "paths", "order", "users outdoors"} <= looked_at
     (sight,) = [f for f in report.findings if f.name == "line-of-sight delay"]
@@ -145,9 +146,9 @@ def test_the_second_chunk_of_users_is_looked_at_too(tmp_path: Path) -> None:
         ("user_position", lambda v: v.__setitem__((6, 1), np.inf), "finite", "user_position has 1"),
         ("delay", lambda v: v.__setitem__((6, 0, 0), -1e-7), "delay", "delay has 1"),
         ("delay", lambda v: v.__setitem__((6, 0, 0), 0), "paths", "0 where there is a path"),
-        ("delay", lambda v: v.__setitem__((6, 0, 3), 1e-7), "paths", "not 0 where there is no path"),
+        ("delay", lambda v: v.__setitem__((6, 0, 3), 1e-7), "paths", "not 0 where"),
         ("gain", lambda v: v.__setitem__((6, 0, 0), 0), "paths", "0 where there is a path"),
-        ("gain", lambda v: v.__setitem__((6, 0, 3), 1e-9), "paths", "not 0 where there is no path"),
+        ("gain", lambda v: v.__setitem__((6, 0, 3), 1e-9), "paths", "not 0 where"),
         ("gain", lambda v: v.__setitem__((6, 0), v[6, 0, [1, 0, 2, 3]]), "order", "[6, 0, 0]"),
         ("interactions", lambda v: v.__setitem__((6, 0, 1), 0), "line of sight", "more than one"),
         ("interactions", lambda v: v.__setitem__((6, 0, 1), -2), "paths", "below -1"),

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from radiofix.data import summary
-from radiofix.data.store import open_paths
 from miniature import (
     CARRIER,
     STATIONS,
@@ -19,6 +17,8 @@ from miniature import (
     write_measured,
     write_miniature,
 )
+from radiofix.data import summary
+from radiofix.data.store import open_paths
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,8 @@ def test_links_are_counted_by_what_they_see(path: Path) -> None:
     assert every["links"] == USERS * STATIONS
     names = ("line_of_sight", "without_line_of_sight", "without_paths")
     assert sum(every[name] for name in names) == every["links"]
-    assert every["without_paths"] > 0 and every["without_line_of_sight"] > 0
+    assert every["without_paths"] > 0
+    assert every["without_line_of_sight"] > 0
     assert every["paths"]["mean"] == pytest.approx((interactions >= 0).sum(-1).mean())
 
 
@@ -78,7 +79,8 @@ def test_splits_are_told_with_the_distance_from_test_to_train(path: Path) -> Non
     store = open_paths(path)
     found = summary.summarise(store)["splits"]
     assert set(found) == {"random", "region"}
-    assert [found["random"][p] for p in ("unused", "train", "validation", "test")] == [0, 30, 10, 20]
+    sizes = {part: found["random"][part] for part in ("unused", "train", "validation", "test")}
+    assert sizes == {"unused": 0, "train": 30, "validation": 10, "test": 20}
     place = user_position()
     test, train = place[store.split("region", "test")], place[store.split("region", "train")]
     near = np.linalg.norm(test[:, None] - train, axis=-1).min(1)

@@ -71,7 +71,11 @@ def reference(
         turn = Rotation.from_euler("ZYX", paths.station_orientation[n].numpy()).as_matrix()
         azimuth = paths.station_azimuth[n].double().numpy()
         zenith = paths.station_zenith[n].double().numpy()
-        toward = [np.sin(zenith) * np.cos(azimuth), np.sin(zenith) * np.sin(azimuth), np.cos(zenith)]
+        toward = [
+            np.sin(zenith) * np.cos(azimuth),
+            np.sin(zenith) * np.sin(azimuth),
+            np.cos(zenith),
+        ]
         steering = np.exp(2j * np.pi * (wavelengths @ turn.T) @ np.stack(toward))
         wave = np.exp(-2j * np.pi * np.outer(paths.delay[n].double().numpy(), frequency))
         channels.append((steering * paths.gain[n].numpy()) @ wave)

@@ -20,7 +20,7 @@ def _grid(bandwidth: float, first: int = -(SUBCARRIERS // 2)) -> np.ndarray:
 
 
 @pytest.mark.parametrize("array", ARRAYS)
-@pytest.mark.parametrize("bandwidth", [10e6, 100e6])
+@pytest.mark.parametrize("bandwidth", [5e6, 20e6])
 def test_channel_is_the_sum_over_paths_in_ten_lines_of_numpy(array, bandwidth):
     for dtype, tolerance in ((torch.complex128, 1e-11), (torch.complex64, 1e-6)):
         paths = random_links(dtype=dtype)
@@ -116,7 +116,7 @@ def test_far_away_a_spherical_wave_is_planar():
         spherical = Channel(1e4, 4, ula(32), wavefront="spherical").synthesize(paths)
         errors.append(relative_error(spherical, planar))
     # The wave's curvature falls with the distance, tenfold with tenfold.
-    assert errors[0] > 0.1
+    assert errors[0] > 0.05
     np.testing.assert_allclose([errors[1] / errors[0], errors[2] / errors[1]], 0.1, rtol=0.02)
 
 
@@ -159,9 +159,7 @@ def test_a_link_without_paths_is_silent(wavefront, squint):
         interactions=torch.full_like(paths.interactions, -1),
     )
     for array in (ula(3), ula(4)):
-        channel = Channel(
-            1e7, 8, array, snr_db=20.0, wavefront=wavefront, squint=squint
-        )
+        channel = Channel(1e7, 8, array, snr_db=20.0, wavefront=wavefront, squint=squint)
         assert (channel.synthesize(nothing) == 0).all()
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 from miniature import STATION_POSITION, WALL_Y, path_arrays, write_measured, write_miniature
 from radiofix.data.store import PathStore, open_paths
@@ -31,8 +34,8 @@ def _wave(delay_bin: int, sine: float, antennas: int = 8, subcarriers: int = 16)
     return torch.exp(2j * torch.pi * cycles)
 
 
-def _axes(figure: object, title: str) -> Axes:
-    (found,) = [a for a in figure.axes if a.get_title(loc="left").startswith(title)]  # type: ignore[attr-defined]
+def _axes(figure: Figure, title: str) -> Axes:
+    (found,) = [a for a in figure.axes if a.get_title(loc="left").startswith(title)]
     return found
 
 
@@ -43,7 +46,8 @@ def test_single_bounces_meet_on_the_surface_that_reflects_them(store: PathStore)
     touched = meeting[bounces == 1]
     on_wall = np.abs(touched[:, 1] - WALL_Y) < 0.01
     on_ground = np.abs(touched[:, 2]) < 0.01
-    assert sorted((on_wall.sum(), on_ground.sum())) == [1, 1] and (on_wall | on_ground).all()
+    assert sorted((on_wall.sum(), on_ground.sum())) == [1, 1]
+    assert (on_wall | on_ground).all()
     # Line of sight has no such point, and two bounces have no single one.
     assert np.isnan(meeting[bounces != 1]).all()
     legs = np.linalg.norm(touched - paths.user_position[0].numpy(), axis=-1)
@@ -60,7 +64,7 @@ def test_ends_that_do_not_fit_the_delay_do_not_meet(store: PathStore) -> None:
 
 def test_paths_from_above_have_the_kind_and_the_corners_they_should(store: PathStore) -> None:
     axes = _axes(link_picture(store, USER, 0), "paths from above")
-    lines = {(line.get_gid(), line.get_linestyle()): [] for line in axes.lines}
+    lines = defaultdict(list)
     for line in axes.lines:
         lines[line.get_gid(), line.get_linestyle()].append(line)
     assert {key: len(found) for key, found in lines.items()} == {
@@ -75,19 +79,23 @@ def test_paths_from_above_have_the_kind_and_the_corners_they_should(store: PathS
     assert to_hex(sight.get_color()).upper() == style.BLUE
     highest = max(np.max(line.get_ydata()) for line in lines["one bounce", "-"])
     assert highest == pytest.approx(WALL_Y, abs=0.01)
-    assert axes.get_aspect() == 1.0 and axes.get_xlabel() == "x, east [m]"
+    assert axes.get_aspect() == 1.0
+    assert axes.get_xlabel() == "x, east [m]"
 
 
 def test_delays_and_powers_of_the_paths_are_the_stores(store: PathStore) -> None:
     axes = _axes(link_picture(store, USER, 0), "paths over delay")
-    marks = np.concatenate([c.get_offsets() for c in axes.collections if len(c.get_offsets()) and c.get_label()[0] != "_"])
+    marks = np.concatenate(
+        [dots.get_offsets() for dots in axes.collections if isinstance(dots, PathCollection)]
+    )
     arrays = path_arrays()
     gain, delay = arrays["gain"][USER, 0], arrays["delay"][USER, 0]
     expected = np.stack([delay * 1e9, 20 * np.log10(np.abs(gain))], axis=-1)
     np.testing.assert_allclose(
         marks[np.argsort(marks[:, 0])], expected[np.argsort(delay)], rtol=1e-4
     )
-    assert axes.get_xlabel() == "delay [ns]" and "[dB]" in axes.get_ylabel()
+    assert axes.get_xlabel() == "delay [ns]"
+    assert "[dB]" in axes.get_ylabel()
     assert [child.get_xlabel() for child in axes.child_axes] == ["range [m]"]
 
 
@@ -120,6 +128,10 @@ def test_a_picture_with_csi_shows_it_with_delay_range_and_angle(store: PathStore
     corners = mesh.get_coordinates()
     middle = (corners[row, column] + corners[row + 1, column + 1]) / 2
     np.testing.assert_allclose(middle, [30.0, 0.5], atol=1e-6)
+    # -1 and +1 alias at half a wavelength: the same row is shown at both ends.
+    edges = corners[:, 0, 1]
+    np.testing.assert_allclose((edges[1:] + edges[:-1]) / 2, np.linspace(-1, 1, 9), atol=1e-12)
+    np.testing.assert_allclose(level[0], level[-1])
     assert figure.get_suptitle() == "miniature: user 10, station west"
 
 

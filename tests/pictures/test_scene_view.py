@@ -64,7 +64,8 @@ def test_users_are_coloured_by_line_of_sight_to_the_station(store: PathStore) ->
 def test_without_a_station_a_user_sees_if_it_sees_any(store: PathStore) -> None:
     points = _points(scene_picture(store.map, colour_by="los", store=store))
     sees = (path_arrays()["interactions"] == 0).any((1, 2))
-    assert sees.all() and len(points["line of sight"].get_offsets()) == USERS
+    assert sees.all()
+    assert len(points["line of sight"].get_offsets()) == USERS
     assert "no path" not in points
 
 
@@ -80,7 +81,8 @@ def test_power_is_that_of_the_station_in_decibels_on_a_labelled_scale(store: Pat
     # The strongest user has the last colour of the scale, the weakest the first.
     (users,) = [p for name, p in _points(figure).items() if name.startswith("_child")]
     brightness = np.asarray(users.get_facecolor())[:, :3].sum(-1)
-    assert brightness.argmax() == level.argmax() and brightness.argmin() == level.argmin()
+    assert brightness.argmax() == level.argmax()
+    assert brightness.argmin() == level.argmin()
 
 
 def test_paths_are_counted_over_all_stations(store: PathStore) -> None:
@@ -106,16 +108,15 @@ def test_the_plane_is_drawn_true_to_scale_with_units(store: PathStore) -> None:
     axes: Axes = scene_picture(store.map, store=store).axes[0]
     assert axes.get_aspect() == 1.0
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("x, east [m]", "y, north [m]")
-    assert axes.get_xlim()[0] <= WALL_X[0] and axes.get_xlim()[1] >= 60
+    assert axes.get_xlim()[0] <= WALL_X[0]
+    assert axes.get_xlim()[1] >= 60
     names = [text.get_text() for text in axes.texts]
     assert names == ["west", "east"]
 
 
 def test_footprints_are_the_buildings_seen_from_above_without_the_ground() -> None:
     wall, tower = building_outlines(buildings())
-    assert tower.equals_exact(shapely.normalize(shapely.box(*TOWER)), 1e-3) or (
-        tower.symmetric_difference(shapely.box(*TOWER)).area < 1e-6
-    )
+    assert tower.symmetric_difference(shapely.box(*TOWER)).area < 1e-6
     assert wall.area == pytest.approx((WALL_X[1] - WALL_X[0]) * 5)
 
 
@@ -186,4 +187,5 @@ def test_a_picture_that_fails_on_the_way_leaves_the_old_one(
     monkeypatch.setattr(Figure, "savefig", torn)
     with pytest.raises(OSError, match="disk full"):
         save(figure, path)
-    assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
+    assert path.read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 1

@@ -92,9 +92,9 @@ def test_stations_stand_free_and_see_open_ground_before_them(scene):
         position, yaw = station.position.numpy(), station.orientation[0].item()
         offset = scene.user_position - position
         ahead = offset[:, 0] * np.cos(yaw) + offset[:, 1] * np.sin(yaw) > 5
-        users = scene.user_position[ahead & (np.linalg.norm(offset, axis=1) < 100)][::7]
+        users = scene.user_position[ahead & (np.linalg.norm(offset, axis=1) < 100)][::11]
         seen = sees(scene, position, users)
-        assert seen.sum() > 50, f"station {number}"
+        assert seen.sum() > 30, f"station {number}"
 
 
 @needs_sionna

@@ -2,6 +2,7 @@ import hashlib
 
 import numpy as np
 import pytest
+import shapely
 
 from radiofix.scenes.builtin import CITIES
 from radiofix.scenes.city import city
@@ -56,9 +57,17 @@ def test_stations_hang_on_a_house_and_look_away_from_it_at_the_street(cities):
         assert not np.isfinite(cover.highest(place[:, :2] + 4.0 * look)).any()
         above = place[:, 2] - wall_top
         assert ((above < -1.0) | ((above > 0.9) & (above < 3.1))).all()
-        users = scene.user_position
-        near = np.linalg.norm(users[:, None, :2] - place[:, :2], axis=-1).min(0)
-        assert near.max() < 15.0, "a station far from any street"
+
+
+def test_stations_look_into_the_city_and_not_out_of_it():
+    inward = []
+    for scene in (city(seed, spacing=6.0) for seed in range(6)):
+        place = stations(scene)[:, :2]
+        yaw = np.array([s.orientation[0].item() for s in scene.stations.values()])
+        ahead = place + 30.0 * np.column_stack([np.cos(yaw), np.sin(yaw)])
+        extent = shapely.MultiPoint(scene.user_position[:, :2]).convex_hull
+        inward += shapely.contains_xy(extent, *ahead.T).tolist()
+    assert np.mean(inward) > 0.8
 
 
 def test_cities_have_4_to_8_stations_several_heights_and_users_at_1_5_to_2_m(cities):

@@ -17,11 +17,9 @@ HOUSE = Footprint("house", box(0, 0, 10, 6), 9.0)
 def test_facade_spots_hang_before_the_middle_of_each_wall_and_look_away_from_it():
     for outline in (HOUSE.outline, HOUSE.outline.reverse()):
         spots = facade_spots([Footprint("house", outline, 9.0)], 0.5, longer=2.0)
-        found = {
-            tuple(np.round([*p, a], 6)) for p, a in zip(spots.place, spots.azimuth, strict=True)
-        }
-        expected = [(5, -0.5, -np.pi / 2), (10.5, 3, 0), (5, 6.5, np.pi / 2), (-0.5, 3, np.pi)]
-        assert found == {tuple(np.round(e, 6)) for e in expected}
+        look = np.column_stack([np.cos(spots.azimuth), np.sin(spots.azimuth)])
+        found = {tuple(row) for row in np.round([*np.hstack([spots.place, look])], 6) + 0.0}
+        assert found == {(5, -0.5, 0, -1), (10.5, 3, 1, 0), (5, 6.5, 0, 1), (-0.5, 3, -1, 0)}
     assert len(facade_spots([HOUSE], 0.5, longer=7.0)) == 2
 
 

@@ -25,7 +25,7 @@ def degree_lengths(latitude: float) -> tuple[float, float]:
 def degrees(x: float, y: float) -> tuple[float, float]:
     """Longitude and latitude of metres round the middle of the miniature."""
     east, north = degree_lengths(LATITUDE)
-    return LONGITUDE + x / east, LATITUDE + y / north
+    return float(LONGITUDE + x / east), float(LATITUDE + y / north)
 
 
 def ring(x: float, y: float, width: float, depth: float) -> list[tuple[float, float]]:
@@ -69,8 +69,8 @@ def tag_lines(tags) -> str:
 
 
 def plan_area(mesh) -> float:
-    a, b, c = np.moveaxis(mesh.vertices[mesh.faces][:, :, :2], 1, 0)
-    return float(np.abs(np.cross(b - a, c - a)).sum() / 4)  # roof and floor
+    a, b, c = np.moveaxis(mesh.vertices[mesh.faces], 1, 0)
+    return float(np.abs(np.cross(b - a, c - a)[:, 2]).sum() / 4)  # roof and floor
 
 
 def houses(scene) -> dict:

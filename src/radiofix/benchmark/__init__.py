@@ -1,0 +1,1 @@
+"""How fast and how good: measured, beside what could be had."""

@@ -17,18 +17,22 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="WHAT", required=True, parser_class=type(next(iter(commands.choices.values())))
     )
     command = add_command(kinds, "channel", channel, "Links synthesised a second, noise included.")
-    command.add_argument("--links", type=positive_int, default=16_384)
+    command.add_argument("--links", type=positive_int, default=512)
     command.add_argument("--paths", type=positive_int, default=5)
     command.add_argument("--antennas", type=positive_int, default=32)
     command.add_argument("--subcarriers", type=positive_int, default=128)
-    command.add_argument("--repeats", type=positive_int, default=7)
+    command.add_argument("--repeats", type=positive_int, default=101)
     command.add_argument("--device", default="cpu")
 
 
 def channel(options: argparse.Namespace) -> int:
     """Prints the rate, the bytes written, and their share of the memory bandwidth."""
     found = measure(
-        options.links, options.paths, options.antennas, options.subcarriers, options.repeats,
+        options.links,
+        options.paths,
+        options.antennas,
+        options.subcarriers,
+        options.repeats,
         options.device,
     )
     say(
@@ -38,7 +42,7 @@ def channel(options: argparse.Namespace) -> int:
         f"{options.subcarriers} subcarriers, {options.paths} paths, noise included, float32, "
         f"{found['device']}, {found['threads']} threads)\n"
         f"{found['gigabytes_per_s']:.2f} GB/s of CSI written, "
-        f"{100 * found['share_of_memory_bandwidth']:.0f} % of the {found['copy_gigabytes_per_s']:.1f} "
-        "GB/s that a copy reads and writes here",
+        f"{100 * found['share_of_memory_bandwidth']:.0f} % of the "
+        f"{found['copy_gigabytes_per_s']:.1f} GB/s that a copy reads and writes here",
     )
     return 0

@@ -36,12 +36,19 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     lwlm.add_argument("--frequency", type=positive_float, default=3.5e9, help="carrier [Hz]")
     arrays = _add(kinds, "arrays", arrays_file, "Measured CSI in an .npz, .mat or HDF5 file.")
     arrays.add_argument(
-        "--names", nargs="+", required=True, metavar="OURS=THEIRS",
+        "--names",
+        nargs="+",
+        required=True,
+        metavar="OURS=THEIRS",
         help="what is called how in the file: csi=H user_position=pos ...",
     )
     arrays.add_argument("--axes", required=True, help='of the CSI, as "user antenna subcarrier"')
     arrays.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
         help="what the file does not hold: carrier_frequency=3.5e9 bandwidth=2e7 ula_spacing=0.5 "
         "station_position=[0,0,10] station_orientation=[0,0,0] user_height=1.5 ...",
     )
@@ -80,7 +87,11 @@ def deepmimo_folder(options: argparse.Namespace) -> None:
 def lwlm_folder(options: argparse.Namespace) -> None:
     """Imports the LWLM code's samples."""
     import_lwlm(
-        options.source, options.out, options.bandwidth, options.antennas, options.axes,
+        options.source,
+        options.out,
+        options.bandwidth,
+        options.antennas,
+        options.axes,
         options.frequency,
     )
 

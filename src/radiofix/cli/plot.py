@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from radiofix.cli.scenes import picture
 from radiofix.cli.terminal import (
     add_command,
@@ -37,7 +39,11 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument("--subcarriers", type=positive_int, default=128, help="of a link")
     command.add_argument("--antennas", type=positive_int, default=32, help="of a link: a ULA")
     command.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
         help="arguments of a scene",
     )
 
@@ -61,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _link(store: PathStore, options: argparse.Namespace):  # type: ignore[no-untyped-def]  # a Figure
+def _link(store: PathStore, options: argparse.Namespace) -> Figure:
     if len(options.link) != 2:
         raise ValueError(f"--link takes USER,STATION, got {len(options.link)} numbers")
     user, station = options.link

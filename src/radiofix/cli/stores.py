@@ -36,5 +36,9 @@ def check_store(options: argparse.Namespace) -> int:
     report = check(options.store, inside_buildings)
     findings = [{"name": f.name, "ok": f.ok, "detail": f.detail} for f in report.findings]
     lines = [f"{'ok ' if f.ok else 'BAD'}  {f.name}: {f.detail}" for f in report.findings]
-    say(options, {"store": str(options.store), "ok": report.ok, "findings": findings}, "\n".join(lines))
+    say(
+        options,
+        {"store": str(options.store), "ok": report.ok, "findings": findings},
+        "\n".join(lines),
+    )
     return 0 if report.ok else 1

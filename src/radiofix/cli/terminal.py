@@ -80,8 +80,12 @@ def key_values(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def plain_warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int,
-    file: Any = None, line: str | None = None,
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
 ) -> None:
     """Shows a warning as one line, without the place in the code."""
     print(f"radiofix: {message}", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Stores on disk, their splits and checks, and importers that make them."""

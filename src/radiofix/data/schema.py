@@ -24,7 +24,9 @@ class Variable:
 PATH = ("user", "station", "path")
 
 PATH_VARIABLES = {
-    "gain": Variable(PATH, "complex64", "1", "linear amplitude, carrier phase included; 0: no path"),
+    "gain": Variable(
+        PATH, "complex64", "1", "linear amplitude, carrier phase included; 0: no path"
+    ),
     "delay": Variable(PATH, "float32", "s", "absolute propagation delay; 0 where no path"),
     "station_azimuth": Variable(PATH, "float32", "rad", "azimuth at the station, scene frame"),
     "station_zenith": Variable(PATH, "float32", "rad", "zenith angle at the station"),
@@ -43,7 +45,9 @@ CSI_VARIABLES = {
 """What a measured scenario has in place of the paths."""
 
 SCENE_VARIABLES = {
-    "user_position": Variable(("user", "axis"), "float64", "m", "scene frame: x east, y north, z up"),
+    "user_position": Variable(
+        ("user", "axis"), "float64", "m", "scene frame: x east, y north, z up"
+    ),
     "station_position": Variable(("station", "axis"), "float64", "m", "scene frame"),
     "station_orientation": Variable(("station", "angle"), "float64", "rad", "yaw, pitch, roll"),
     "carrier_frequency": Variable(("station",), "float64", "Hz", "carrier of the station"),

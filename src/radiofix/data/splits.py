@@ -137,9 +137,7 @@ def _drawn(order: NDArray[np.int64], sizes: NDArray[np.int64], wanted: float) ->
     return taken
 
 
-def _clear(
-    split: Codes, plane: Floats, guard: float, part: str, kept_off: tuple[str, ...]
-) -> None:
+def _clear(split: Codes, plane: Floats, guard: float, part: str, kept_off: tuple[str, ...]) -> None:
     """Marks users of `part` that are nearer than `guard` to the parts to be kept off as unused."""
     others = plane[np.isin(split, [SPLIT_CODES[name] for name in kept_off])]
     mine = np.flatnonzero(split == SPLIT_CODES[part])
@@ -160,7 +158,7 @@ def _expect_region(
         raise ValueError(f"block={block:g} m must be positive")
     if not (np.isfinite(guard) and guard >= 0):
         raise ValueError(f"guard={guard:g} m must not be negative")
-    if not (0 <= validation and 0 <= test and validation + test < 1):
+    if not (validation >= 0 and test >= 0 and validation + test < 1):
         raise ValueError(
             f"validation={validation:g} and test={test:g} must be shares that leave some to train"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +23,9 @@ from radiofix.types import Csi, Paths, Station
 
 Array = NDArray[Any]
 CHUNK_USERS = 4096
-"""Users in one chunk of a store."""
+"""Users in one chunk of a store, at most."""
+CHUNK_BYTES = 2**28
+"""Bytes in one chunk, at most: the compressor takes no more than 2 GiB."""
 
 
 class StoreError(ValueError):
@@ -47,7 +50,9 @@ class Map:
 class StoreWriter:
     """Writes a store beside its final place and moves it there once it is whole."""
 
-    def __init__(self, path: Path, attributes: Mapping[str, Any], users: int, stations: int) -> None:
+    def __init__(
+        self, path: Path, attributes: Mapping[str, Any], users: int, stations: int
+    ) -> None:
         if path.exists():
             raise StoreError(f"{path} exists already: choose another --out or remove it")
         self.path = path
@@ -114,7 +119,10 @@ def _create(
     group: zarr.Group, name: str, variable: schema.Variable, shape: Sequence[int]
 ) -> zarr.Array[Any]:
     dtype = np.dtype(variable.dtype)
-    rows = CHUNK_USERS if variable.dimensions[0] == "user" else max(1, shape[0])
+    rows = max(1, shape[0])
+    if variable.dimensions[0] == "user":
+        row_bytes = dtype.itemsize * math.prod(shape[1:])
+        rows = min(CHUNK_USERS, max(1, CHUNK_BYTES // max(1, row_bytes)))
     itemsize = dtype.itemsize // 2 if dtype.kind == "c" else dtype.itemsize
     return group.create_array(
         name,
@@ -122,7 +130,10 @@ def _create(
         chunks=(max(1, min(rows, shape[0])), *(max(1, s) for s in shape[1:])),
         dtype=dtype,
         dimension_names=variable.dimensions,
-        compressors=(BloscCodec(cname="zstd", clevel=7, shuffle="shuffle", typesize=itemsize), Crc32cCodec()),
+        compressors=(
+            BloscCodec(cname="zstd", clevel=7, shuffle="shuffle", typesize=itemsize),
+            Crc32cCodec(),
+        ),
         attributes={"units": variable.unit, "long_name": variable.meaning},
         config={"write_empty_chunks": True},
     )
@@ -136,7 +147,9 @@ class PathStore:
         self.dataset = dataset
 
     def __repr__(self) -> str:
-        sizes = ", ".join(f"{v} {k}s" for k, v in self.dataset.sizes.items() if k in ("user", "station", "path"))
+        sizes = ", ".join(
+            f"{v} {k}s" for k, v in self.dataset.sizes.items() if k in ("user", "station", "path")
+        )
         return f"PathStore({str(self.path)!r}: {sizes})"
 
     @property
@@ -182,25 +195,37 @@ class PathStore:
         """Rows of the users in one part (train, validation, test, unused) of a named split."""
         variable = f"split_{name}"
         if variable not in self.dataset:
-            known = ", ".join(str(v)[6:] for v in self.dataset if str(v).startswith("split_")) or "none"
+            known = (
+                ", ".join(str(v)[6:] for v in self.dataset if str(v).startswith("split_")) or "none"
+            )
             raise StoreError(f"{self.path} has no split {name!r}: it has {known}")
         if part not in schema.SPLIT_CODES:
             raise StoreError(f"part={part!r} is not one of {', '.join(schema.SPLIT_CODES)}")
         return np.flatnonzero(self.dataset[variable].values == schema.SPLIT_CODES[part])
 
     def links(
-        self, users: Sequence[int] | slice | Array | None = None, station: int | Sequence[int] | None = None
+        self,
+        users: Sequence[int] | slice | Array | None = None,
+        station: int | Sequence[int] | None = None,
     ) -> Paths:
-        """Reads the paths of some users (rows; all by default) at some stations (all by default)."""
+        """Reads the paths of some users (rows) at some stations; all of them by default."""
         self._expect("gain", "links")
         rows, columns, user, station_of = self._selection(users, station)
         chosen = self.dataset[list(schema.PATH_VARIABLES)].isel(user=rows, station=columns)
-        fields = {k: torch.from_numpy(chosen[k].values.reshape(len(user), -1)) for k in schema.PATH_VARIABLES}
-        return Paths(**fields, **self._scene(user, station_of), carrier_frequency=torch.as_tensor(
-            self.dataset["carrier_frequency"].values[station_of]))
+        fields = {
+            k: torch.from_numpy(chosen[k].values.reshape(len(user), -1))
+            for k in schema.PATH_VARIABLES
+        }
+        return Paths(
+            **fields,
+            **self._scene(user, station_of),
+            carrier_frequency=torch.as_tensor(self.dataset["carrier_frequency"].values[station_of]),
+        )
 
     def csi(
-        self, users: Sequence[int] | slice | Array | None = None, station: int | Sequence[int] | None = None
+        self,
+        users: Sequence[int] | slice | Array | None = None,
+        station: int | Sequence[int] | None = None,
     ) -> Csi:
         """Reads the measured CSI of some users (rows; all by default) at some stations."""
         self._expect("csi", "csi")
@@ -230,7 +255,9 @@ class PathStore:
         return {
             "user_position": torch.from_numpy(self.dataset["user_position"].values[user]),
             "station_position": torch.from_numpy(self.dataset["station_position"].values[station]),
-            "station_orientation": torch.from_numpy(self.dataset["station_orientation"].values[station]),
+            "station_orientation": torch.from_numpy(
+                self.dataset["station_orientation"].values[station]
+            ),
             "user": torch.from_numpy(user),
             "station": torch.from_numpy(station),
         }

@@ -211,7 +211,9 @@ def _station_rows(summary: Summary) -> Rows:
 
 
 def _link_rows(summary: Summary) -> Rows:
-    rows: Rows = [("station", "links", "line of sight", "without it", "without any path", "mean paths")]
+    rows: Rows = [
+        ("station", "links", "line of sight", "without it", "no path at all", "mean paths")
+    ]
     for name, links in _by_station(summary):
         counts = ("links", "line_of_sight", "without_line_of_sight", "without_paths")
         paths = links["paths"]

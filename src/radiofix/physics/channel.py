@@ -7,6 +7,7 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
@@ -133,8 +134,7 @@ class Channel:
         antennas = len(self.array)
         faults = self.impairments.draw(paths.user, paths.station, antennas, generator)
         index = subcarrier_index(self.subcarriers, self.first_subcarrier, device)
-        shape = (links, antennas, self.subcarriers)
-        csi = torch.empty(shape, dtype=paths.gain.dtype, device=device)
+        csi = _empty((links, antennas, self.subcarriers), paths.gain.dtype, device)
         for block in self._blocks(links, antennas, paths.gain.shape[1], device):
             clean = response(
                 paths[block],
@@ -200,7 +200,8 @@ def _expect_finite(name: str, value: float | Tensor) -> None:
         raise ValueError(f"{name} must be one number or one for each link, got shape {shape}")
     if not bool(torch.isfinite(values).all()):
         worst = values.flatten()[~torch.isfinite(values.flatten())][0]
-        raise ValueError(f"{name} must be finite, got {float(worst):g}")
+        hint = ": None is no noise" if name == "snr_db" else ""
+        raise ValueError(f"{name} must be finite, got {float(worst):g}{hint}")
 
 
 def _per_link(
@@ -210,6 +211,14 @@ def _per_link(
     if values.ndim and len(values) != links:
         raise ValueError(f"{name} has {len(values)} values for {links} links: give one for each")
     return values.expand(links)
+
+
+def _empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    if device.type != "cpu":
+        return torch.empty(shape, dtype=dtype, device=device)
+    # NumPy asks Linux for huge pages; torch's own fresh pages cost more than the channels on them.
+    kind = np.complex128 if dtype == torch.complex128 else np.complex64
+    return torch.from_numpy(np.empty(shape, dtype=kind))
 
 
 def _generator_on(device: torch.device, generator: torch.Generator | None) -> torch.Generator:

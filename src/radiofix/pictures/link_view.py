@@ -141,7 +141,7 @@ def _draw_from_above(axes: Axes, store: PathStore, paths: Paths, pose: Station) 
     middle = (low + high) / 2
     style.from_above(axes)
     style.draw_buildings(axes, building_outlines(store.map))
-    axes.scatter(end[0], end[1], s=40, color=style.INK, edgecolor="white", zorder=5, label="user")
+    axes.scatter(end[0], end[1], s=40, color=style.INK, edgecolor="white", zorder=8, label="user")
     yaw = pose.orientation[:1].numpy()
     style.draw_stations(axes, start[None], yaw, [pose.name], 0.15 * half)
     axes.set_xlim(middle[0] - half, middle[0] + half)
@@ -221,7 +221,8 @@ def _draw_profile(
     axes.set_ylim(sine[0] - edge, sine[-1] + edge)
     degrees = np.array([-90, -60, -30, 0, 30, 60, 90])
     degrees = degrees[np.abs(np.sin(np.radians(degrees))) <= sine[-1] + edge]
-    axes.set_yticks(np.sin(np.radians(degrees)), [f"{angle:d}".replace("-", "\N{MINUS SIGN}") for angle in degrees])
+    names = [f"{angle}".replace("-", "\N{MINUS SIGN}") for angle in degrees]
+    axes.set_yticks(np.sin(np.radians(degrees)), names)
     axes.set_xlabel("delay [ns]")
     axes.set_ylabel("angle off broadside [deg]")
     circles = " (circles: the paths)" if axes.get_legend_handles_labels()[0] else ""

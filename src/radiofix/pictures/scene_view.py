@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import shapely
@@ -55,15 +56,13 @@ def scene_picture(
     """
     if store is not None:
         stations = stations or store.stations
-        users = store.dataset["user_position"].values if users is None else users
+        users = users if users is not None else store.dataset["user_position"].values
         _expect_column(store, station)
     if colour_by is not None and store is None:
         raise ValueError(f"colour_by={colour_by!r} needs a store: give store=, or None as colour")
-    if store is not None and colour_by is not None and users is not None:
-        if len(users) != store.users:
-            raise ValueError(
-                f"users has {len(users)} rows, the store {store.users}: colour the store's own"
-            )
+    rows = 0 if users is None else len(users)
+    if store is not None and colour_by is not None and rows != store.users:
+        raise ValueError(f"users has {rows} rows, the store {store.users}: colour the store's own")
     outlines = building_outlines(scene)
     places = [shapely.get_coordinates(outline) for outline in outlines]
     places += [s.position[None, :2].numpy() for s in stations]
@@ -91,7 +90,8 @@ def scene_picture(
         figure.suptitle(title or _title(colour_by, station, store), x=0.01, ha="left")
         # Below the axes, so that no user is hidden behind it.
         if axes.get_legend_handles_labels()[0]:
-            legend = figure.legend(loc="outside lower center", ncols=2 if figure.get_figwidth() < 6 else 5)
+            columns = 2 if figure.get_figwidth() < 6 else 5
+            legend = figure.legend(loc="outside lower center", ncols=columns)
             for handle in legend.legend_handles:
                 if isinstance(handle, PathCollection):
                     handle.set_sizes([28])
@@ -122,7 +122,7 @@ def _size(extent: Array, bar: float) -> tuple[float, float]:
 def _draw_users(
     axes: Axes, users: Array, colour_by: str | None, station: int | None, store: PathStore | None
 ) -> None:
-    area = float(np.clip(9000 / len(users), 0.4, 14.0))
+    area = float(np.clip(50_000 / len(users), 0.5, 14.0))
     if colour_by is None or store is None:
         _points(axes, users, area, style.BLUE, f"user ({len(users):,})")
     elif colour_by.startswith("split:"):
@@ -181,8 +181,9 @@ def _draw_classes(
     users: Array,
     area: float,
     classes: Sequence[tuple[str, str]],
-    members: dict[str, NDArray[np.bool_]],
+    members: Mapping[str, NDArray[Any]],
 ) -> None:
+    """Draws one class after the other; members are masks or rows of the users."""
     for name, colour in classes:
         chosen = users[members[name]]
         if len(chosen):

@@ -1,0 +1,1 @@
+"""What the world looks like: O1, procedural and real cities, your own from a map file."""

@@ -49,9 +49,9 @@ CITIES = {
     "munich": BuiltinCity(
         (
             Spot(-7.1, 54.4, 10.0, 30.0, "facade, corner of the Neues Rathaus, looking north-east"),
-            Spot(41.6, 131.3, 23.0, -65.0, "roof edge north of the same square, looking south"),
+            Spot(-7.8, 163.7, 22.0, -63.0, "roof edge, corner of the Arco-Palais, looking south"),
             Spot(109.6, 57.0, 12.0, 121.0, "facade, the house Dallmayr, looking north-west"),
-            Spot(-175.2, -210.8, 15.0, -71.0, "roof edge of the Ruffinihaus, looking south"),
+            Spot(29.3, -126.2, 15.0, 25.0, "facade south of the Neues Rathaus, looking north-east"),
         ),
         (-250.0, -250.0, 250.0, 250.0),
         2.0,
@@ -61,8 +61,8 @@ CITIES = {
         (
             Spot(-128.9, 67.6, 12.0, 109.0, "facade, corner of the Arc de Triomphe, looking north"),
             Spot(4.3, 73.9, 20.0, -119.0, "roof edge, embassy of Kazakhstan, looking south-west"),
-            Spot(-231.1, -49.2, 19.0, 83.0, "roof edge south of the Arc, looking north"),
-            Spot(-230.4, 126.1, 10.0, -80.0, "facade west of the Arc de Triomphe, looking south"),
+            Spot(-216.2, 140.5, 10.0, -8.0, "facade north-west of the Arc, looking east"),
+            Spot(-129.6, -97.7, 18.0, 46.0, "roof edge south of the Arc, looking north-east"),
         ),
         (-300.0, -250.0, 300.0, 250.0),
         2.5,
@@ -72,7 +72,7 @@ CITIES = {
         (
             Spot(0.5, -59.2, 10.0, 45.0, "roof edge of the Loggia del Bigallo, looking north-east"),
             Spot(103.5, -54.8, 12.0, -115.0, "facade of the cathedral, looking south-west"),
-            Spot(197.4, -42.6, 13.5, 151.0, "roof edge of the Palazzo Sacrati, looking north-west"),
+            Spot(-67.5, -210.7, 17.0, 134.0, "roof edge on the square south-west of the cathedral"),
             Spot(-67.4, 15.8, 6.0, -51.0, "facade, Torre dei Marignolli, looking south-east"),
         ),
         (-250.0, -250.0, 250.0, 250.0),
@@ -81,10 +81,10 @@ CITIES = {
     ),
     "san_francisco": BuiltinCity(
         (
-            Spot(199.2, -70.5, 8.0, -37.0, "mast at a low house's corner, looking south-east"),
             Spot(142.5, 93.2, 9.0, -166.0, "facade of an 11 m house, looking west"),
-            Spot(-15.4, 76.3, 8.0, -61.0, "facade of the North Beach library, looking south-east"),
-            Spot(106.6, -76.9, 13.0, 54.0, "roof edge of a 10 m house, looking north-east"),
+            Spot(66.7, 24.3, 7.0, 127.0, "roof edge of a 5 m house, looking north-west"),
+            Spot(159.8, -122.0, 9.0, 54.0, "facade of a 12 m house, looking north-east"),
+            Spot(5.5, -91.9, 14.0, 96.0, "roof edge of a 12 m house, looking north"),
         ),
         (-250.0, -250.0, 250.0, 250.0),
         2.0,

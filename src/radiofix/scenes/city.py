@@ -14,6 +14,7 @@ from radiofix.scenes.footprints import (
     Footprint,
     Spots,
     best_apart,
+    beyond,
     facade_spots,
     free_of,
     open_depth,
@@ -74,7 +75,8 @@ def city(
     if stations is None:
         stations = int(rng.integers(STATION_COUNTS[0], STATION_COUNTS[1] + 1))
     user_height = float(np.round(rng.uniform(1.5, 2.0), 2))
-    placed = _stations(rng, houses, streets, stations, frequency)
+    outside = beyond(rotate(area, turn, origin=(0, 0)))
+    placed = _stations(rng, houses, streets, outside, stations, frequency)
     x_from, y_from, x_to, y_to = streets.bounds
     meshes = (ground((x_from - 20, y_from - 20, x_to + 20, y_to + 20)), *solids(houses))
     position, row = free_grid(streets.bounds, spacing, user_height, meshes)
@@ -205,6 +207,7 @@ def _stations(
     rng: np.random.Generator,
     houses: Sequence[Footprint],
     streets: Polygon,
+    outside: Footprint,
     count: int,
     frequency: float,
 ) -> dict[int, Station]:
@@ -215,7 +218,7 @@ def _stations(
     spots = spots[rng.permutation(len(spots))[: 16 * count]]
     if len(spots) < count:
         raise ValueError(f"stations={count} do not fit on {len(spots)} facades: use more blocks")
-    score = open_depth(spots, houses) * rng.uniform(0.5, 1.0, len(spots))
+    score = open_depth(spots, [*houses, outside]) * rng.uniform(0.5, 1.0, len(spots))
     spots = spots[best_apart(spots.place, score, count, apart=60.0)]
     return {
         i: station(i, (*place, _height(rng, houses[house].top)), yaw, frequency)

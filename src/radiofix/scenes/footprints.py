@@ -52,6 +52,12 @@ class Spots:
         return Spots(self.place[chosen], self.azimuth[chosen], self.house[chosen])
 
 
+def beyond(area: Polygon) -> Footprint:
+    """All that lies round an area, as one house: sight that ends at its edge counts no farther."""
+    around = area.envelope.buffer(1000.0, join_style="mitre")
+    return Footprint("beyond", around.difference(area), np.inf)
+
+
 def solids(footprints: Sequence[Footprint]) -> tuple[Mesh, ...]:
     """The houses as closed meshes."""
     return tuple(prism(f.name, f.outline, f.top - f.floor, f.material, f.floor) for f in footprints)
@@ -97,7 +103,7 @@ def free_of(spots: Spots, footprints: Sequence[Footprint], distance: float) -> S
 
 
 def open_depth(
-    spots: Spots, footprints: Sequence[Footprint], reach: float = 120.0, step: float = 4.0
+    spots: Spots, footprints: Sequence[Footprint], reach: float = 120.0, step: float = 5.0
 ) -> FloatArray:
     """How far one sees from each spot [m], on average over the half-plane in front of it.
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -97,7 +98,7 @@ def read_osm(file: Path) -> Found:
             continue
         used |= {m.get("ref") for m in members if m.get("role") != "inner"}
         # Even-odd: what lies in a ring in a hole is built again.
-        _add(name, shapely.symmetric_difference_all(areas), tags, buildings, refused)
+        _add(name, reduce(shapely.symmetric_difference, areas, Polygon()), tags, buildings, refused)
     for way in root.iter("way"):
         tags = _tags(way)
         if not _is_building(tags) or way.get("id") in used:
@@ -154,7 +155,7 @@ def metres(text: object) -> float | None:
 
     A comma before three digits may mean thousands or thousandths, and is not guessed.
     """
-    words = re.sub(r",(?=\d{1,2}\b)", ".", str(text).strip().lower())
+    words = re.sub(r",(?=\d{1,2}(?!\d))", ".", str(text).strip().lower())
     feet = re.fullmatch(r"(\d+(?:\.\d+)?)\s*'(?:\s*(\d+(?:\.\d+)?)\s*(?:\"|'')?)?", words)
     plain = re.fullmatch(r"(\d+(?:\.\d*)?)\s*(m|meters?|metres?|ft|feet|foot)?\.?", words)
     if feet:

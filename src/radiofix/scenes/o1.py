@@ -96,8 +96,10 @@ def _users() -> tuple[FloatArray, np.ndarray, np.ndarray]:
     position = np.column_stack([x, y, np.full(len(x), USER_HEIGHT)])
     sizes = (x1.size, x2.size, x3.size)
     group = np.repeat(np.array([1, 2, 3], dtype=np.int8), sizes)
-    rows = [np.repeat(np.arange(len(a)), len(b)) for a, b in
-            ((along1, across1), (along2, across2), (along3, across3))]
+    rows = [
+        np.repeat(np.arange(len(a)), len(b))
+        for a, b in ((along1, across1), (along2, across2), (along3, across3))
+    ]
     row = np.concatenate([rows[0] + 1, rows[1] + 2752, rows[2] + 3853]).astype(np.int32)
     return position, group, row
 
@@ -107,8 +109,12 @@ def _meshes(wall_distance: float, seed: int) -> tuple[Mesh, ...]:
     south, north = SOUTH_Y - wall_distance, NORTH_Y + wall_distance
     footprints = []
     for x in (west - DEPTH, east):
-        footprints += [box(x, south - FRONT * (i + 1), x + DEPTH, south - FRONT * i) for i in range(5)]
-        footprints += [box(x, north + FRONT * i, x + DEPTH, north + FRONT * (i + 1)) for i in range(4)]
+        footprints += [
+            box(x, south - FRONT * (i + 1), x + DEPTH, south - FRONT * i) for i in range(5)
+        ]
+        footprints += [
+            box(x, north + FRONT * i, x + DEPTH, north + FRONT * (i + 1)) for i in range(4)
+        ]
     for y in (south - FRONT, north):
         corners = [west - DEPTH - FRONT * (i + 1) for i in range(4)]
         corners += [east + DEPTH + FRONT * i for i in range(3)]

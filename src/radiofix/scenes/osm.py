@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import shapely
 from numpy.typing import ArrayLike
+from shapely.geometry import Polygon
 
 from radiofix.scenes.footprints import (
     Footprint,
     best_apart,
+    beyond,
     corner_spots,
     free_of,
     open_depth,
@@ -89,7 +91,8 @@ def osm(
     meshes = (ground((x_from - 20, y_from - 20, x_to + 20, y_to + 20)), *solids(footprints))
     users, row = free_grid((x_from, y_from, x_to, y_to), float(spacing), user_height, meshes)
     if stations is None:
-        placed = _placed(footprints, station_count, station_height, frequency)
+        area = shapely.box(x_from, y_from, x_to, y_to)
+        placed = _placed(footprints, area, station_count, station_height, frequency)
     else:
         placed = _given(stations, users, meshes, frequency)
     heights = Counter(building.height_from for building in found)
@@ -172,7 +175,7 @@ def _footprints(
 
 
 def _placed(
-    footprints: Sequence[Footprint], count: int, height: float, frequency: float
+    footprints: Sequence[Footprint], area: Polygon, count: int, height: float, frequency: float
 ) -> dict[int, Station]:
     if count < 1:
         raise ValueError(f"station_count must be at least 1, got {count}")
@@ -182,7 +185,7 @@ def _placed(
     if len(spots) < count:
         raise ValueError(f"station_count={count} but {len(spots)} corners are free: give stations")
     spots = spots[np.arange(0, len(spots), -(-len(spots) // MOST_CORNERS))]
-    depth = open_depth(spots, footprints)
+    depth = open_depth(spots, [*footprints, beyond(area)])
     spots = spots[best_apart(spots.place, depth, count, apart=60.0)]
     places = zip(spots.place.tolist(), spots.azimuth.tolist(), strict=True)
     return {

@@ -8,7 +8,7 @@ for any mesh: a roof overhead is inside. It counts what stands under an arch as 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import shapely
@@ -24,6 +24,7 @@ MOST_PLACES = 20_000_000
 """A grid with more places than this is a slip of the spacing."""
 
 
+@runtime_checkable
 class BuildingMap(Protocol):
     """Meshes as a store's group `map/` holds them."""
 
@@ -49,8 +50,10 @@ class Cover:
         flat = np.abs(normal[:, 2]) > STEEPEST * np.linalg.norm(normal, axis=-1)
         self._corner, self._first, self._second = triangles[flat, 0], first[flat], second[flat]
         self._plan_area = normal[flat, 2]
-        self._outlines = shapely.polygons(triangles[flat][:, :, :2])
-        self._tree = shapely.STRtree(self._outlines)
+        self._outline = triangles[flat][:, :, :2]
+        # Boxes are found as fast as triangles are, and built ten times as fast.
+        low, high = self._outline.min(1), self._outline.max(1)
+        self._tree = shapely.STRtree(shapely.box(low[:, 0], low[:, 1], high[:, 0], high[:, 1]))
 
     def highest(self, places: FloatArray) -> FloatArray:
         """Height [m] of the highest triangle over each place (place, 2 or more); -inf: none."""
@@ -71,8 +74,9 @@ class Cover:
     def within(self, places: FloatArray, distance: float) -> NDArray[np.bool_]:
         """Whether any triangle comes within `distance` [m] of a place, seen from above."""
         near = np.zeros(len(places), dtype=bool)
+        tree = shapely.STRtree(shapely.polygons(self._outline))
         for start, points in _blocks(places):
-            place, _ = self._tree.query(points, predicate="dwithin", distance=distance)
+            place, _ = tree.query(points, predicate="dwithin", distance=distance)
             near[start + place] = True
         return near
 

@@ -1,0 +1,1 @@
+"""Scene to paths: Sionna RT, in this process, in several, or on a Ray cluster."""

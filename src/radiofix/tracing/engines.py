@@ -29,8 +29,14 @@ def _prepared(plan_json: str) -> tuple[TracePlan, Tracer, FloatArray]:
     plan = TracePlan.from_json(plan_json)
     scene = catalogue.scene(plan.scene, **plan.arguments)
     tracer = Tracer(
-        scene, plan.station_numbers(scene), plan.frequency, plan.bounces, plan.diffraction,
-        plan.paths, plan.rays, plan.seed,
+        scene,
+        plan.station_numbers(scene),
+        plan.frequency,
+        plan.bounces,
+        plan.diffraction,
+        plan.paths,
+        plan.rays,
+        plan.seed,
     )
     return plan, tracer, scene.user_position[plan.user_rows(scene)]
 
@@ -98,7 +104,9 @@ def ray(workers: int) -> Engine:
         import ray
 
         if not ray.is_initialized():
-            ray.init(num_cpus=None if os.environ.get("RAY_ADDRESS") else workers, log_to_driver=False)
+            ray.init(
+                num_cpus=None if os.environ.get("RAY_ADDRESS") else workers, log_to_driver=False
+            )
         task = ray.remote(num_cpus=1, max_retries=RETRIES)(trace_unit)
         waiting = iter(units)
         running: dict[object, int] = {}

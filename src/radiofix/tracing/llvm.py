@@ -71,6 +71,11 @@ def _version_by_name(path: Path) -> int:
 def _candidates() -> list[Path]:
     paths: dict[Path, None] = {}
     for folder in map(Path, FOLDERS):
-        for pattern in ("libLLVM*.so*", "*-linux-gnu/libLLVM*.so*", "llvm-*/lib/libLLVM*.so*", "libLLVM*.dylib"):
+        for pattern in (
+            "libLLVM*.so*",
+            "*-linux-gnu/libLLVM*.so*",
+            "llvm-*/lib/libLLVM*.so*",
+            "libLLVM*.dylib",
+        ):
             paths.update((path.resolve(), None) for path in folder.glob(pattern))
     return [path for path in paths if path.is_file()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ class TracePlan:
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
+    def from_json(cls, text: str) -> TracePlan:
         """The plan that `to_json` wrote."""
         fields = json.loads(text)
         for name in ("groups", "stations"):
@@ -78,7 +78,9 @@ class TracePlan:
             places = np.flatnonzero(np.isin(scene.user_group, self.groups))
             if not len(places):
                 known = ", ".join(map(str, np.unique(scene.user_group)))
-                raise ValueError(f"{scene.name} has no users in groups={self.groups}: it has {known}")
+                raise ValueError(
+                    f"{scene.name} has no users in groups={self.groups}: it has {known}"
+                )
             if self.users.strip() == "all":
                 return places
             count = int(self.users)

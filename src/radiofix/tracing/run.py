@@ -53,7 +53,9 @@ def trace(
         _keep(folder, number, found)
         done += units[number].stop - units[number].start
         progress(before, done, len(users))
-    with StoreWriter(out, _attributes(plan, scene, stations, tracer), len(users), len(stations)) as store:
+    with StoreWriter(
+        out, _attributes(plan, scene, stations, tracer), len(users), len(stations)
+    ) as store:
         _write_scene(store, plan, scene, stations, users)
         put_splits(store, scene.user_position[users], split_sizes, plan.seed)
         _write_paths(store, folder, len(units), plan.paths)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiofix.scenes.scene import FloatArray, Mesh, Scene
-from radiofix.tracing.plan import UNIT_USERS
 from radiofix.tracing.llvm import use_llvm
+from radiofix.tracing.plan import UNIT_USERS
 from radiofix.types import Station
 
 THICKNESS = 0.3
@@ -39,16 +39,27 @@ class Tracer:
     """A scene made ready for tracing, its stations as sources."""
 
     def __init__(
-        self, scene: Scene, stations: Sequence[int], frequency: float, bounces: int,
-        diffraction: bool, paths: int, rays: int, seed: int,
+        self,
+        scene: Scene,
+        stations: Sequence[int],
+        frequency: float,
+        bounces: int,
+        diffraction: bool,
+        paths: int,
+        rays: int,
+        seed: int,
     ) -> None:
         require_tracer()
         import sionna.rt as rt
 
         self.paths = paths
         self._settings = {
-            "max_depth": bounces, "samples_per_src": rays, "seed": seed, "refraction": False,
-            "diffraction": diffraction, "synthetic_array": True,
+            "max_depth": bounces,
+            "samples_per_src": rays,
+            "seed": seed,
+            "refraction": False,
+            "diffraction": diffraction,
+            "synthetic_array": True,
         }
         self._solver = rt.PathSolver(deterministic=True)
         self._scene = rt.Scene()
@@ -108,7 +119,9 @@ def _scene_objects(meshes: Sequence[Mesh]) -> list[Any]:
         parameters.update()
         dr.eval()
         stuff = rt.ITURadioMaterial(f"itu-{material}", material, thickness=THICKNESS)
-        objects.append(rt.SceneObject(mi_mesh=solid, name=f"solid-{material}", radio_material=stuff))
+        objects.append(
+            rt.SceneObject(mi_mesh=solid, name=f"solid-{material}", radio_material=stuff)
+        )
     return objects
 
 

@@ -69,7 +69,7 @@ def imported(source: Path, out: Path, names: Any = NAMES, axes: str = AXES, **x:
     return open_paths(out)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     sizes=st.tuples(*[st.integers(1, 5)] * 4),
     order=st.permutations(["user", "station", "antenna", "subcarrier"]),
@@ -211,7 +211,7 @@ def test_what_cannot_be_mapped_is_refused_by_name(
     assert word in line
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     suffix=st.sampled_from([".npz", ".mat", ".v73.mat", ".h5"]),
     kept=st.floats(0, 0.95),
@@ -228,7 +228,7 @@ def test_a_truncated_file_is_refused_in_one_line(
         refused(lambda out: import_arrays(source, out, NAMES, AXES, **GIVEN), Path(folder))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(content=st.binary(max_size=300), start=st.sampled_from([b"", b"PK\x03\x04", b"\x89HDF\r\n"]))
 def test_a_file_of_anything_is_refused_in_one_line(
     refused: Refused, content: bytes, start: bytes

@@ -110,7 +110,8 @@ def imported(source: Path, out: Path, **options: Any) -> PathStore:
 @pytest.mark.parametrize("suffix", [".npz", ".mat", ".npy"])
 def test_every_quantity_arrives_at_its_path(tmp_path: Path, suffix: str) -> None:
     store = imported(write_scenario(tmp_path / "s", suffix=suffix), tmp_path / "a.zarr")
-    assert store.users == 9 and [s.name for s in store.stations] == ["t000_tx000", "t000_tx001"]
+    assert store.users == 9
+    assert [s.name for s in store.stations] == ["t000_tx000", "t000_tx001"]
     links = store.links(users=[4], station=1)
     source = quantities(transmitter=1, receivers=1, paths=4)
     order = np.argsort(-np.nan_to_num(source["power"][4], nan=-np.inf))
@@ -144,7 +145,7 @@ def test_interactions_are_the_digits_of_the_code(tmp_path: Path) -> None:
     source = write_scenario(tmp_path / "s")
     found = quantities(0, 1, 4)
     codes = np.full((6, 4), np.nan)
-    codes[4] = [0, 11, 121, 4444444]
+    codes[4] = [0, 1, 121, 4444444]
     power = np.where(np.isfinite(codes), [-70.0, -80.0, -90.0, -100.0], np.nan)
     fixed = {"inter": codes, "power": power}
     for name in ("phase", "delay", "aoa_az", "aoa_el", "aod_az", "aod_el"):
@@ -152,7 +153,7 @@ def test_interactions_are_the_digits_of_the_code(tmp_path: Path) -> None:
     for name, values in fixed.items():
         np.savez(source / f"{name}_t000_tx000_r001.npz", **{name: values})
     links = imported(source, tmp_path / "a.zarr").links(users=[4], station=0)
-    assert links.interactions[0].tolist() == [0, 2, 3, 7]
+    assert links.interactions[0].tolist() == [0, 1, 3, 7]
     assert links.diffracted[0].tolist() == [False, False, True, False]
 
 
@@ -235,7 +236,7 @@ def test_a_station_that_is_not_there_is_named(tmp_path: Path, refused: Refused) 
     assert "stations 1 to 2, not 3" in line
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     name=st.sampled_from(["params.json", "delay_t000_tx000_r001.npz"]),
     kept=st.floats(0, 0.98),

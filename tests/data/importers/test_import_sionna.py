@@ -82,7 +82,8 @@ def test_the_direct_path_is_friis_with_the_phase_of_its_distance(paths: Any) -> 
     # the upper limit of Friis holds at every link; the phase holds whatever the tilt.
     friis = wavelength / (4 * np.pi * distance)
     gain = links.gain[direct].to(torch.complex128)
-    assert (gain.abs() <= friis * 1.001).all() and (gain.abs() >= friis * 0.9).all()
+    assert (gain.abs() <= friis * 1.001).all()
+    assert (gain.abs() >= friis * 0.9).all()
     turned = gain * torch.exp(2j * torch.pi * FREQUENCY * delay)
     assert turned.angle().abs().max() < 0.02
 
@@ -144,7 +145,9 @@ def test_a_scene_where_nobody_sees_anybody_has_links_without_paths() -> None:
     for i in range(3):
         scene.remove(f"u{i}")
     links = from_sionna(traced(scene, diffraction=False), scene)
-    assert len(links) == 2 and not links.present.any() and links.gain.shape == (2, 1)
+    assert len(links) == 2
+    assert not links.present.any()
+    assert links.gain.shape == (2, 1)
 
 
 @pytest.mark.parametrize(

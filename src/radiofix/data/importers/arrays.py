@@ -180,7 +180,7 @@ def _arranged(source: Path, csi: Array, axes: Sequence[str]) -> Array:
     left = [axis for axis in axes if axis != PARTS]
     places = [[i for i, axis in enumerate(left) if axis == wanted] for wanted in DIMENSIONS]
     ones = [i for i, axis in enumerate(left) if axis == ONE]
-    turned = csi.transpose([*sum(places, []), *ones])
+    turned = csi.transpose([*(i for group in places for i in group), *ones])
     return turned.reshape([int(np.prod([csi.shape[i] for i in group])) for group in places])
 
 

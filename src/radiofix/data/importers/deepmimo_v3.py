@@ -7,6 +7,7 @@ the published folders it agrees with the carrier and the delay, and the power wi
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -117,7 +118,7 @@ def _user_files(source: Path) -> dict[int, list[Path]]:
             found.setdefault(number, []).append((first, last, path))
     for ranges in found.values():
         ranges.sort()
-        for (_, last, path), (first, _, _) in zip(ranges, ranges[1:], strict=False):
+        for (_, last, path), (first, _, _) in itertools.pairwise(ranges):
             if first != last:
                 raise ValueError(
                     f"{path}: the next file of this station begins with user {first}, not {last}: "
