@@ -1,0 +1,54 @@
+"""The README's numbers are those of the committed results, and its code runs."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import radiofix
+from miniature import write_miniature
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def result(name):
+    return json.loads((ROOT / "results" / name).read_text())
+
+
+def test_the_whole_scenarios_size_and_time_are_those_measured():
+    whole = result("o1-v1.json")
+    assert whole["info"]["users"] == 488_700
+    assert f"{whole['seconds'] / 60:.0f} min, {whole['info']['bytes'] / 1e6:.0f} MB" in README
+    assert len(whole["info"]["sha256"]) >= 12
+
+
+def test_tracing_20000_users_took_what_the_table_says():
+    part = result("trace-o1-20k.json")
+    assert f"| {part['seconds']:.0f} s, {part['max_resident_gb']:.1f} GB of memory |" in README
+
+
+def test_the_rate_of_channels_is_the_one_measured():
+    measured = result("bench-channel.json")
+    rates = [run["links_per_s"] for run in measured["runs_two_threads"]]
+    assert f"{measured['run_one_thread']['links_per_s']:,.0f} links a second on one" in README
+    assert f"{min(rates):,.0f} to {max(rates):,.0f} on two" in README
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/getting-started.md", "docs/channels.md"])
+def test_the_python_of_the_pages_runs(page, tmp_path, monkeypatch):
+    write_miniature(tmp_path / "o1.zarr")
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
+    assert blocks
+    for block in blocks:
+        names: dict[str, object] = {}
+        exec(compile(block, page, "exec"), names)
+        assert names["rf"] is radiofix
+        if "csi" in names:
+            csi = names["csi"]
+            assert isinstance(csi, torch.Tensor)
+            assert csi.shape[1:] == (32, 128)
+            assert torch.isfinite(torch.view_as_real(csi)).all()
