@@ -14,13 +14,7 @@ from torch import Tensor
 
 from radiofix.physics import ofdm
 from radiofix.physics.arrays import Array, ula
-from radiofix.physics.impairments import (
-    Impairments,
-    add_noise,
-    draw_noise,
-    mean_power,
-    noise_variance,
-)
+from radiofix.physics.impairments import Impairments, add_noise, mean_power, noise_variance
 from radiofix.physics.ofdm import Pilots, subcarrier_index
 from radiofix.physics.synthesis import Wavefront, response
 from radiofix.types import SPEED_OF_LIGHT, Paths
@@ -141,8 +135,7 @@ class Channel:
         faults = self.impairments.draw(paths.user, paths.station, antennas, generator)
         index = subcarrier_index(self.subcarriers, self.first_subcarrier, device)
         csi = _empty((links, antennas, self.subcarriers), paths.gain.dtype, device)
-        blocks = self._blocks(links, antennas, paths.gain.shape[1], device)
-        for block in blocks if floor is None else draw_noise(csi, blocks, generator):
+        for block in self._blocks(links, antennas, paths.gain.shape[1], device):
             clean = response(
                 paths[block],
                 self.array,
@@ -156,7 +149,7 @@ class Channel:
                 csi[block] = clean
             else:
                 power = 1.0 if self.snr_db is None else mean_power(clean)
-                add_noise(clean, power * floor[block], csi[block])
+                add_noise(clean, power * floor[block], generator, out=csi[block])
         if not self.pilots.everywhere:
             csi *= self.pilots.mask(antennas, self.subcarriers, device)
         return csi

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -129,41 +127,23 @@ def noise_variance(
 def add_noise(
     csi: Complex[Tensor, "link antenna subcarrier"],
     variance: Float[Tensor, " link"],
-    drawn: Complex[Tensor, "link antenna subcarrier"],
+    generator: torch.Generator,
+    out: Complex[Tensor, "link antenna subcarrier"] | None = None,
 ) -> Complex[Tensor, "link antenna subcarrier"]:
-    """Adds circular white Gaussian noise of one variance E|n|^2 for each link, in place of `drawn`.
+    """Adds circular white Gaussian noise of one variance E|n|^2 for each link.
 
     Args:
         csi: the channels.
         variance: of each link, in the channels' units.
-        drawn: real and imaginary parts from N(0, 1), see `draw_noise`; the sum is written here.
+        generator: on the channels' device.
+        out: where the sum is written; a new tensor by default.
     """
-    signal, noise = torch.view_as_real(csi), torch.view_as_real(drawn)
+    signal = torch.view_as_real(csi)
+    # Drawn where the sum will stand: no second buffer has to go through the cache.
+    noise = torch.empty_like(signal) if out is None else torch.view_as_real(out)
+    noise.normal_(generator=generator)
     deviation = (variance / 2).sqrt().to(signal.dtype)[:, None, None, None]
     return torch.view_as_complex(torch.addcmul(signal, noise, deviation, out=noise))
-
-
-def draw_noise(
-    out: Complex[Tensor, "link antenna subcarrier"],
-    blocks: Sequence[slice],
-    generator: torch.Generator,
-) -> Iterator[slice]:
-    """Fills `out` with N(0, 1) parts, giving each block of links as soon as it is there.
-
-    On a CPU drawing costs more than all else and uses one thread, so the next blocks are drawn
-    while the caller works on this one; the numbers are the same as without.
-    """
-    parts = torch.view_as_real(out)
-    if out.device.type != "cpu" or len(blocks) < 2:
-        for block in blocks:
-            parts[block].normal_(generator=generator)
-            yield block
-        return
-    with ThreadPoolExecutor(1) as ahead:
-        drawn = [ahead.submit(parts[block].normal_, generator=generator) for block in blocks]
-        for block, done in zip(blocks, drawn, strict=True):
-            done.result()
-            yield block
 
 
 def mean_power(csi: Complex[Tensor, "link antenna subcarrier"]) -> Float[Tensor, " link"]:
