@@ -1,9 +1,10 @@
 # make test: a virtual environment with all that the tests need, and the tests.
+# make bare: the package with nothing but its core dependencies imports quickly and works.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test lint docs clean
+.PHONY: test lint docs bare clean
 test: $(VENV)/ready
 	$(BIN)/pytest $(PYTEST)
 
@@ -22,5 +23,11 @@ $(VENV)/ready: pyproject.toml constraints.txt tools/libllvm.sh
 	tools/libllvm.sh
 	touch $@
 
+bare:
+	rm -rf .venv-bare
+	$(PYTHON) -m venv .venv-bare
+	.venv-bare/bin/pip install --quiet --constraint constraints.txt .
+	.venv-bare/bin/python tools/bare.py
+
 clean:
-	rm -rf $(VENV) site
+	rm -rf $(VENV) .venv-bare site

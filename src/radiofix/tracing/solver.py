@@ -27,7 +27,7 @@ PathArrays = dict[str, NDArray[Any]]
 
 def require_tracer() -> str:
     """Makes sure that tracing can work here; returns the tracer's version."""
-    if importlib.util.find_spec("sionna.rt") is None:
+    if importlib.util.find_spec("sionna") is None:
         raise ValueError("tracing needs Sionna RT: pip install 'radiofix[trace]'")
     use_llvm()
     import sionna.rt
