@@ -15,6 +15,8 @@ from radiofix.types import SPEED_OF_LIGHT, Paths
 
 Wavefront = Literal["planar", "spherical"]
 NO_FAULTS = Faults()
+FINE = 16
+"""Neighbouring subcarriers whose phasors are made at once."""
 
 
 def response(
@@ -108,10 +110,16 @@ def waveform(
     index: Int[Tensor, " subcarrier"],
     dtype: torch.dtype = torch.complex64,
 ) -> Complex[Tensor, "link path subcarrier"]:
-    """exp(-j 2 pi f_k tau) of each path."""
+    """exp(-j 2 pi f_k tau) of each path; the numbers of `index` follow each other."""
     # k is whole, so that whole turns of spacing * delay can go before k multiplies the rounding.
     cycles = spacing.double()[:, None] * delay.double()
-    return phasor(-(cycles - cycles.round())[..., None] * index, dtype)
+    turn = -(cycles - cycles.round())[..., None]
+    # Subcarriers follow each other, so that few phasors multiplied give all of them:
+    # exp(j (16 m + n) x) = exp(j 16 m x) exp(j n x).
+    coarse = phasor(turn * index[::FINE], dtype)
+    fine = phasor(turn * torch.arange(FINE, device=turn.device), dtype)
+    every = (coarse[..., :, None] * fine[..., None, :]).flatten(-2)
+    return every[..., : len(index)]
 
 
 def phasor(cycles: Float[Tensor, "*batch"], dtype: torch.dtype) -> Complex[Tensor, "*batch"]:
