@@ -25,6 +25,14 @@ def test_the_whole_scenarios_size_and_time_are_those_measured():
     assert len(whole["info"]["sha256"]) >= 12
 
 
+def test_the_size_with_five_paths_is_the_one_measured():
+    five = result("o1-v1.json")["with_5_paths"]
+    size = f"{five['bytes'] / 1e6:.0f} MB"
+    assert f"| The same with 5 paths, cut from it | {size} |" in README
+    assert f"{size} with 5" in (ROOT / "docs/design.md").read_text()
+    assert "cut from the 8-path store" in five["how"]
+
+
 def test_tracing_20000_users_took_what_the_table_says():
     part = result("trace-o1-20k.json")
     assert f"| {part['seconds']:.0f} s, {part['max_resident_gb']:.1f} GB of memory |" in README

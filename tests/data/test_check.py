@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import zarr
 
-from miniature import TOWER, write_measured, write_miniature
+from miniature import TOWER, USERS, user_position, write_measured, write_miniature
 from radiofix.data import schema
 from radiofix.data.check import Report, check
+from radiofix.data.headers import ATTRIBUTE
+from radiofix.data.splits import put_splits
 from radiofix.data.store import CHUNK_USERS, Map, StoreWriter
 from radiofix.types import SPEED_OF_LIGHT
 
@@ -186,6 +188,104 @@ def test_a_line_of_sight_that_is_late_by_more_than_half_a_metre_is_found(store: 
     assert "0.7 m at most" in _failed(check(store))["line-of-sight delay"]
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new", "words"),
+    [
+        ("", '"seed": 0', '"seed": 1', "the store's attributes differ"),
+        ("", '"west"', '"vest"', "the store's attributes differ"),
+        ("", '"licence"', '"lizence"', "the store's attributes differ"),
+        ("", f'"{ATTRIBUTE}"', '"attributes_shb256"', f"should be called {ATTRIBUTE}"),
+        ("gain", '"units": "1"', '"units": "2"', "those of gain differ"),
+        ("delay", '"units": "s"', '"units": "m"', "those of delay differ"),
+        ("split_random", '"units"', '"unitz"', "those of split_random differ"),
+        ("gain", "carrier phase included", "carrier phase excluded", "those of gain differ"),
+        ("user_zenith", '"fill_value": 0.0', '"fill_value": 4.0', "those of user_zenith differ"),
+        ("map", '"wet_ground"', '"wet_grovnd"', "those of map differ"),
+        ("map/faces", '"units": "1"', '"units": "m"', "those of map/faces differ"),
+    ],
+)
+def test_a_flip_that_leaves_a_header_readable_is_found(
+    store: Path, name: str, old: str, new: str, words: str
+) -> None:
+    file = store / name / "zarr.json"
+    text = file.read_text()
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new))
+    assert words in _failed(check(store))["attributes"]
+
+
+def test_a_checksum_of_headers_that_is_flipped_itself_is_found(store: Path) -> None:
+    def flip(header: dict[str, Any]) -> None:
+        sums = header["attributes"][ATTRIBUTE]
+        sums["gain"] = sums["gain"][:-1] + ("0" if sums["gain"][-1] != "0" else "1")
+
+    _header(store, flip)
+    assert "those of gain differ" in _failed(check(store))["attributes"]
+    _header(store, lambda h: h["attributes"].__setitem__(ATTRIBUTE, "gone"))
+    assert "no table" in _failed(check(store))["attributes"]
+
+
+def test_a_store_from_before_the_headers_had_checksums_is_sound_and_says_so(store: Path) -> None:
+    _header(store, lambda h: h["attributes"].pop(ATTRIBUTE))
+    report = check(store)
+    assert report.ok
+    (found,) = [f for f in report.findings if f.name == "attributes"]
+    assert "of an older radiofix" in found.detail
+
+
+def test_how_a_header_is_written_down_and_what_others_add_is_no_damage(store: Path) -> None:
+    for file in store.rglob("zarr.json"):
+        content = json.loads(file.read_text())
+        file.write_text(json.dumps(dict(reversed(content.items())), indent=4))
+    notes = zarr.open_group(store, mode="r+").create_array(
+        "notes", shape=(3,), dtype="f4", dimension_names=["note"]
+    )
+    notes[...] = 1
+    assert not _failed(check(store))
+
+
+def test_splits_put_into_a_store_are_in_its_checksums(tmp_path: Path) -> None:
+    path = tmp_path / "split.zarr"
+    position = user_position()
+    zeros = np.zeros((1, 3))
+    with StoreWriter(path, {}, USERS, 1) as writer:
+        for name, variable in schema.PATH_VARIABLES.items():
+            nothing = -1 if name == "interactions" else 0
+            writer.put(name, variable, np.full((USERS, 1, 1), nothing))
+        scene = (position, zeros, zeros, np.array([3.5e9]))
+        for (name, variable), values in zip(schema.SCENE_VARIABLES.items(), scene, strict=True):
+            writer.put(name, variable, values)
+        put_splits(writer, position, (30, 10, 20))
+    assert check(path).ok
+    _header(path, lambda h: h["attributes"].pop("flag_meanings"), "split_region")
+    assert "those of split_region" in _failed(check(path))["attributes"]
+
+
+def test_users_without_a_position_are_counted_in_measured_stores_only(
+    store: Path, tmp_path: Path
+) -> None:
+    _change(store, "user_position", lambda v: v.__setitem__(4, np.nan))
+    assert "user_position has 3 (first at [4, 0])" in _failed(check(store))["finite"]
+    path = write_measured(tmp_path / "measured.zarr")
+    _change(path, "user_position", lambda v: v.__setitem__([4, 9], np.nan))
+    assert set(_failed(check(path))) == {"checksums"}
+    (told,) = [f for f in check(path).findings if f.name == "positions"]
+    assert told.detail == "2 of 60 users have none"
+    # A part of a position is damage.
+    _change(path, "user_position", lambda v: v.__setitem__((7, 2), np.nan))
+    assert "user_position has 1 (first at [7, 2])" in _failed(check(path))["finite"]
+
+
+def test_a_user_without_a_position_in_a_split_is_found(tmp_path: Path) -> None:
+    path = write_measured(tmp_path / "measured.zarr")
+    split = zarr.open_group(path, mode="r+").create_array(
+        "split_mine", shape=(USERS,), dtype="int8", dimension_names=["user"]
+    )
+    split[...] = np.arange(USERS) == 4
+    _change(path, "user_position", lambda v: v.__setitem__([4, 9], np.nan))
+    assert "split_mine has 1 (first at [4]) in use" in _failed(check(path))["positions"]
+
+
 def test_a_version_that_is_not_known_is_named(store: Path) -> None:
     _header(store, lambda h: h["attributes"].__setitem__("radiofix_schema", 99))
     assert "99 is unknown" in _failed(check(store))["schema version"]
@@ -206,6 +306,11 @@ def test_a_dropped_optional_variable_is_known_by_its_checksum(store: Path) -> No
 def test_a_variable_whose_header_is_gone_is_named(store: Path) -> None:
     (store / "delay/zarr.json").unlink()
     assert "delay has no zarr.json" in _failed(check(store))["headers"]
+
+
+def test_a_map_whose_header_is_gone_is_named(store: Path) -> None:
+    (store / "map/zarr.json").unlink()
+    assert "map has no zarr.json" in _failed(check(store, _inside))["headers"]
 
 
 @pytest.mark.parametrize("name", ["", "gain", "map", "map/faces"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 
 from miniature import (
     CARRIER,
@@ -115,6 +116,18 @@ def test_the_table_shows_people_the_same_numbers(path: Path) -> None:
     counted = ["120", str(links["line_of_sight"]), str(links["without_line_of_sight"])]
     assert any(line.split()[:4] == ["all", *counted] for line in text.splitlines())
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_users_without_a_position_are_told(tmp_path: Path) -> None:
+    path = write_measured(tmp_path / "measured.zarr")
+    whole = summary.summarise(open_paths(path))
+    assert whole["users_without_position"] == 0
+    assert "without a position" not in summary.table(whole)
+    array = zarr.open_array(path / "user_position", mode="r+")
+    array[[3, 5, 8]] = np.nan
+    found = summary.summarise(open_paths(path))
+    assert found["users_without_position"] == 3
+    assert "60, 3 of them without a position" in summary.table(found)
 
 
 def test_measured_csi_is_described_by_its_shape_power_and_band(tmp_path: Path) -> None:

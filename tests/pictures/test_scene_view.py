@@ -7,13 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
+import zarr
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from shapely.geometry import Polygon
 
-from miniature import TOWER, USERS, WALL_X, buildings, path_arrays, user_position, write_miniature
+from miniature import (
+    TOWER,
+    USERS,
+    WALL_X,
+    buildings,
+    path_arrays,
+    user_position,
+    write_measured,
+    write_miniature,
+)
 from radiofix.data.store import PathStore, open_paths
 from radiofix.pictures import save, scene_picture, style
 from radiofix.pictures.scene_view import building_outlines
@@ -165,6 +175,21 @@ def test_a_picture_is_saved_whole_and_alike_each_time(
     assert first.read_bytes() == second.read_bytes()
     assert first.read_bytes().startswith(b"\x89PNG" if suffix == ".png" else b"<?xml")
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"a{suffix}", f"b{suffix}"]
+
+
+@pytest.mark.parametrize("lost", [[4, 9], slice(None)])
+def test_users_without_a_position_are_left_out_of_the_picture(
+    tmp_path: Path, lost: list[int] | slice
+) -> None:
+    path = write_measured(tmp_path / "measured.zarr")
+    zarr.open_array(path / "user_position", mode="r+")[lost] = np.nan
+    measured = open_paths(path)
+    figure = scene_picture(None, store=measured)
+    drawn = _points(figure)
+    left = int(measured.labelled.sum())
+    assert len(_places(drawn["user"]) if left else []) == left
+    assert np.isfinite(figure.axes[0].get_xlim()).all()
+    assert save(figure, tmp_path / "measured.png").stat().st_size > 0
 
 
 def test_another_suffix_is_refused_and_nothing_is_written(store: PathStore, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def measure(
     links: int, paths: int, antennas: int, subcarriers: int, repeats: int, device: str = "cpu"
 ) -> dict[str, Any]:
     """Times `Channel.synthesize` with noise at 20 dB on random links; medians over the repeats."""
-    place = torch.device(device)
+    place = _device(device)
     generator = torch.Generator(place).manual_seed(0)
     batch = random_paths(links, paths, torch.Generator().manual_seed(0)).to(place)
     channel = Channel(20e6, subcarriers, ula(antennas), snr_db=20.0)
@@ -40,6 +40,19 @@ def measure(
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device={name!r} is none: give cpu, cuda or cuda:1") from None
+    count = torch.cuda.device_count()
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device={name!r} cannot be timed: give cpu, cuda or cuda:1")
+    if device.type == "cuda" and not (device.index or 0) < count:
+        raise ValueError(f"device={name!r} is not here, where torch sees {count} GPUs: give cpu")
+    return device
 
 
 def random_paths(links: int, paths: int, generator: torch.Generator) -> Paths:

@@ -17,6 +17,7 @@ import zarr
 from numpy.typing import NDArray
 
 from radiofix.data import schema
+from radiofix.data.headers import header_problems
 from radiofix.data.store import CHUNK_USERS, Map, StoreError, open_paths, required_variables
 from radiofix.types import SPEED_OF_LIGHT
 
@@ -65,6 +66,7 @@ def check(store_path: Path, inside: Inside | None = None) -> Report:
     findings = [headers]
     if attributes:
         findings.append(_version(attributes))
+        findings.append(_finding("attributes", *header_problems(store_path, attributes)))
     if arrays:
         chunks, checksums, damaged = _contents(store_path, arrays, attributes.get("sha256"))
         variables = _variables(arrays)
@@ -107,7 +109,8 @@ def _headers(root: Path) -> tuple[Finding, dict[str, zarr.Array[Any]], dict[str,
             file = (folder / "zarr.json").relative_to(root)
             problems.append(f"{file} is no zarr header: {_line(error)}")
     # A folder of chunks whose header is gone is no array to zarr at all.
-    headless = {chunks.parent for chunks in root.rglob("c") if chunks.is_dir()} - set(folders)
+    headless = {chunks.parent for chunks in root.rglob("c") if chunks.is_dir()}
+    headless = {*headless, *(folder.parent for folder in folders if folder != root)} - set(folders)
     problems += [f"{folder.relative_to(root)} has no zarr.json" for folder in sorted(headless)]
     return _finding("headers", problems, f"{len(folders)} can be read"), arrays, attributes
 
@@ -227,10 +230,17 @@ def _values(arrays: Mapping[str, zarr.Array[Any]], damaged: set[str]) -> Iterato
     whole = {name: np.asarray(a[...]) for name, a in arrays.items() if not _by_user(a)}
     by_user = {name: array for name, array in arrays.items() if _by_user(array)}
     users = max((array.shape[0] for array in by_user.values()), default=0)
+    measured, unlabelled = "csi" in {*arrays, *damaged}, 0
     found = [*_finite(whole, 0), *_carriers(whole)]
     for start in range(0, users, CHUNK_USERS):
         rows = slice(start, start + CHUNK_USERS)
         block = {name: np.asarray(array[rows]) for name, array in by_user.items()}
+        if measured and "user_position" in block:
+            lost = np.isnan(block["user_position"]).all(1)
+            unlabelled += int(lost.sum())
+            found += _unlabelled(block, lost, start)
+            # Without a position is no damage here; one with a part of it is.
+            block["user_position"] = np.where(lost[:, None], 0.0, block["user_position"])
         found += [*_finite(block, start), *_links(block, start), *_splits(block, start)]
         off_sight.append(_off_sight({**whole, **block}))
     for name, problem in found:
@@ -241,7 +251,9 @@ def _values(arrays: Mapping[str, zarr.Array[Any]], damaged: set[str]) -> Iterato
         ("splits", "known parts only"),
     ):
         yield _finding(name, problems.get(name, []), fine)
-    measured = "csi" in {*arrays, *damaged}
+    if measured and "user_position" in arrays:
+        known = f"{unlabelled} of {users} users have none" if unlabelled else "every user has one"
+        yield _finding("positions", problems.get("positions", []), known)
     for name, (needed, fine) in RULES.items() if not measured else ():
         if lost := sorted(needed & damaged):
             problems.setdefault(name, []).append(f"not wholly looked at: {', '.join(lost)} damaged")
@@ -299,6 +311,12 @@ def _splits(block: Mapping[str, Array], start: int) -> Iterator[tuple[str, str]]
         yield from _broken("splits", name, (unknown, "of no known part"), start)
 
 
+def _unlabelled(block: Mapping[str, Array], lost: Array, start: int) -> Iterator[tuple[str, str]]:
+    for name in sorted(name for name in block if name.startswith("split_")):
+        taught = lost & (block[name] != schema.SPLIT_CODES["unused"])
+        yield from _broken("positions", name, (taught, "in use without a position"), start)
+
+
 def _broken(
     name: str, variable: str, rule: tuple[Array, str], start: int
 ) -> Iterator[tuple[str, str]]:
@@ -330,7 +348,9 @@ def _inside(root: Path, arrays: Mapping[str, zarr.Array[Any]], inside: Inside) -
     scene_map = _open_map(root, arrays)
     if scene_map is None or "user_position" not in arrays:
         return Finding("users outdoors", True, "no sound map and positions to tell by")
-    within = np.asarray(inside(np.asarray(arrays["user_position"][...]), scene_map))
+    position = np.asarray(arrays["user_position"][...])
+    within, known = np.zeros(len(position), dtype=bool), np.isfinite(position).all(1)
+    within[known] = inside(position[known], scene_map)
     if within.any():
         count = _where(within, 0)
         return Finding("users outdoors", False, f"user_position has {count} in a building")

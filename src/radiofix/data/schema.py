@@ -46,7 +46,10 @@ CSI_VARIABLES = {
 
 SCENE_VARIABLES = {
     "user_position": Variable(
-        ("user", "axis"), "float64", "m", "scene frame: x east, y north, z up"
+        ("user", "axis"),
+        "float64",
+        "m",
+        "scene frame: x east, y north, z up; NaN where it was not measured",
     ),
     "station_position": Variable(("station", "axis"), "float64", "m", "scene frame"),
     "station_orientation": Variable(("station", "angle"), "float64", "rad", "yaw, pitch, roll"),

@@ -29,16 +29,26 @@ def put_splits(
 ) -> None:
     """Writes the splits `random` and `region` of users at `position` (user, 3) [m].
 
-    A place too small to be cut into regions gets no split `region`.
+    Users without a position (NaN) are unused. A place too small to be cut into regions gets no
+    split `region`.
     """
     meaning = {"flag_values": list(SPLIT_CODES.values()), "flag_meanings": " ".join(SPLIT_CODES)}
-    store.put("split_random", SPLIT, random_split(len(position), *sizes, seed), **meaning)
+    labelled = np.isfinite(position).all(1)
+
+    def put(name: str, codes: Codes) -> None:
+        split = np.full(len(position), SPLIT_CODES["unused"], dtype=np.int8)
+        split[labelled] = codes
+        store.put(name, SPLIT, split, **meaning)
+
+    put("split_random", random_split(int(labelled.sum()), *sizes, seed))
+    if not labelled.any():
+        return
     try:
-        region = region_split(position, seed=seed)
+        region = region_split(position[labelled], seed=seed)
     except ValueError as error:
         _log.warning("no split region: %s", error)
         return
-    store.put("split_region", SPLIT, region, **meaning)
+    put("split_region", region)
 
 
 def random_split(
@@ -104,9 +114,12 @@ def region_split(
 def nearest_train_distance(position: Floats, split: Codes) -> Floats:
     """Distance from every test user to its nearest training user: (test users,) [m].
 
-    `position` is (user, 2) for distances in the plane or (user, 3) [m].
+    `position` is (user, 2) for distances in the plane or (user, 3) [m]; users without one (NaN)
+    are left out.
     """
     position = np.asarray(position, dtype=np.float64)
+    known = np.isfinite(position).all(1)
+    position, split = position[known], split[known]
     train = position[split == SPLIT_CODES["train"]]
     if not len(train):
         raise ValueError("the split has no training user to measure a distance to")

@@ -6,7 +6,8 @@ import hashlib
 import math
 import shutil
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from radiofix.data import schema
+from radiofix.data.headers import ATTRIBUTE, header_sums
 from radiofix.types import Csi, Paths, Station
 
 Array = NDArray[Any]
@@ -53,8 +55,7 @@ class StoreWriter:
     def __init__(
         self, path: Path, attributes: Mapping[str, Any], users: int, stations: int
     ) -> None:
-        if path.exists():
-            raise StoreError(f"{path} exists already: choose another --out or remove it")
+        expect_new(path)
         self.path = path
         self.sizes = {"user": users, "station": stations, "axis": 3, "angle": 3}
         self._partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
@@ -99,6 +100,7 @@ class StoreWriter:
             if rows != array.shape[0]:
                 raise StoreError(f"{self.path}: {name} has {rows} of {array.shape[0]} rows")
         self._root.attrs["sha256"] = {k: v[0].hexdigest() for k, v in sorted(self._digests.items())}
+        self._root.attrs[ATTRIBUTE] = header_sums(self._partial, self._digests)
         self._partial.rename(self.path)
 
     def abandon(self) -> None:
@@ -109,10 +111,18 @@ class StoreWriter:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            self.finish()
-        else:
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            # After `finish` there is nothing left to remove, unless it failed.
             self.abandon()
+
+
+def expect_new(path: Path) -> None:
+    """Refuses a store's path where something is already, before any work is done for it."""
+    if path.exists():
+        raise StoreError(f"{path} exists already: choose another --out or remove it")
 
 
 def _create(
@@ -147,15 +157,20 @@ class PathStore:
         self.dataset = dataset
 
     def __repr__(self) -> str:
-        sizes = ", ".join(
-            f"{v} {k}s" for k, v in self.dataset.sizes.items() if k in ("user", "station", "path")
-        )
+        named = {k: self.dataset.sizes.get(k) for k in ("user", "station", "path")}
+        sizes = ", ".join(f"{v} {k}{'s' * (v != 1)}" for k, v in named.items() if v is not None)
         return f"PathStore({str(self.path)!r}: {sizes})"
 
     @property
     def users(self) -> int:
         """Number of users."""
         return int(self.dataset.sizes["user"])
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Which users (user,) have a position: of measured CSI, not all need one."""
+        known: NDArray[np.bool_] = np.isfinite(self.dataset["user_position"].values).all(1)
+        return known
 
     @property
     def measured(self) -> bool:
@@ -184,12 +199,12 @@ class PathStore:
     @property
     def map(self) -> Map | None:
         """The building meshes, if the store has any."""
-        group = zarr.open_group(self.path, mode="r")
-        if "map" not in group:
+        if not (self.path / "map").exists():
             return None
-        stored = zarr.open_group(self.path / "map", mode="r")
-        arrays = {name: np.asarray(stored[name]) for name in schema.MAP_VARIABLES}
-        return Map(**arrays, materials=tuple(map(str, stored.attrs["materials"])))  # type: ignore[arg-type]  # attributes are JSON
+        with reading(self.path):
+            stored = zarr.open_group(self.path / "map", mode="r")
+            arrays = {name: np.asarray(stored[name]) for name in schema.MAP_VARIABLES}
+            return Map(**arrays, materials=tuple(map(str, stored.attrs["materials"])))  # type: ignore[arg-type]  # attributes are JSON
 
     def split(self, name: str, part: str) -> Array:
         """Rows of the users in one part (train, validation, test, unused) of a named split."""
@@ -212,10 +227,11 @@ class PathStore:
         self._expect("gain", "links")
         rows, columns, user, station_of = self._selection(users, station)
         chosen = self.dataset[list(schema.PATH_VARIABLES)].isel(user=rows, station=columns)
-        fields = {
-            k: torch.from_numpy(chosen[k].values.reshape(len(user), -1))
-            for k in schema.PATH_VARIABLES
-        }
+        with reading(self.path):
+            fields = {
+                k: torch.from_numpy(chosen[k].values.reshape(len(user), -1))
+                for k in schema.PATH_VARIABLES
+            }
         return Paths(
             **fields,
             **self._scene(user, station_of),
@@ -230,7 +246,8 @@ class PathStore:
         """Reads the measured CSI of some users (rows; all by default) at some stations."""
         self._expect("csi", "csi")
         rows, columns, user, station_of = self._selection(users, station)
-        values = self.dataset["csi"].isel(user=rows, station=columns).values
+        with reading(self.path):
+            values = self.dataset["csi"].isel(user=rows, station=columns).values
         return Csi(
             values=torch.from_numpy(values.reshape(len(user), *values.shape[2:])),
             frequency=torch.from_numpy(self.dataset["frequency"].values),
@@ -261,6 +278,19 @@ class PathStore:
             "user": torch.from_numpy(user),
             "station": torch.from_numpy(station),
         }
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Says of what cannot be read in a store that the store is damaged."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:  # whatever zarr and its codecs raise on damaged bytes
+        raise StoreError(
+            f"{path} is damaged, radiofix check {path} tells where: {_first_line(error)}"
+        ) from error
 
 
 def open_paths(path: str | Path) -> PathStore:

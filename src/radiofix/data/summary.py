@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from radiofix.data import schema
+from radiofix.data.headers import ATTRIBUTE
 from radiofix.data.splits import nearest_train_distance
-from radiofix.data.store import PathStore
+from radiofix.data.store import PathStore, reading
 
 BLOCK_USERS = 16_384
 """Users read at a time: what is kept of them is a few numbers a link."""
@@ -25,8 +26,13 @@ Rows = list[tuple[str, ...]]
 
 def summarise(store: PathStore) -> Summary:
     """Describes a store in plain numbers, lists and names (JSON-able), in bounded memory."""
+    with reading(store.path):
+        return _summary(store)
+
+
+def _summary(store: PathStore) -> Summary:
     attributes = store.attributes
-    known = ("radiofix_schema", "scenario", "tracer", "sha256", "station_names")
+    known = ("radiofix_schema", "scenario", "tracer", "sha256", ATTRIBUTE, "station_names")
     common: Summary = {
         "store": str(store.path),
         "schema": attributes.get("radiofix_schema"),
@@ -38,7 +44,7 @@ def summarise(store: PathStore) -> Summary:
         "stations": _stations(store),
         "splits": _splits(store),
         "map": _map(store),
-        "sha256": attributes.get("sha256", {}),
+        "sha256": dict(attributes.get("sha256", {})),
     }
     return common | (_measured(store) if store.measured else _traced(store))
 
@@ -86,6 +92,7 @@ def _measured(store: PathStore) -> Summary:
         power[rows] = (block.real**2 + block.imag**2).mean((-2, -1))
     return {
         "kind": "measured",
+        "users_without_position": int((~store.labelled).sum()),
         "csi": dict(zip(map(str, csi.dims), csi.shape, strict=True)),
         "frequency_hz": [float(frequency.min()), float(frequency.max())],
         "spacing_hz": float(np.diff(frequency).mean()) if len(frequency) > 1 else None,
@@ -192,6 +199,8 @@ def _head(summary: Summary) -> str:
     }
     if summary["kind"] == "measured":
         low, high = summary["frequency_hz"]
+        if count := summary["users_without_position"]:
+            lines["users"] = f"{summary['users']:,}, {count:,} of them without a position"
         lines["csi"] = " x ".join(f"{v} {k}s" for k, v in summary["csi"].items())
         lines["frequency"] = f"{low / 1e9:.6g} to {high / 1e9:.6g} GHz"
         lines["power"] = f"{_triple(summary['power_db'])} dB (10, 50, 90 % of links)"

@@ -66,8 +66,8 @@ def scene_picture(
     outlines = building_outlines(scene)
     places = [shapely.get_coordinates(outline) for outline in outlines]
     places += [s.position[None, :2].numpy() for s in stations]
-    places += [users[:, :2]] if users is not None and len(users) else []
-    if not places:
+    places += [_known(users)[:, :2]] if users is not None and len(users) else []
+    if not sum(map(len, places)):
         raise ValueError("there is nothing to draw: no building, no station, no user")
     corners = np.concatenate(places)
     low, high = corners.min(0), corners.max(0)
@@ -124,7 +124,8 @@ def _draw_users(
 ) -> None:
     area = float(np.clip(50_000 / len(users), 0.5, 14.0))
     if colour_by is None or store is None:
-        _points(axes, users, area, style.BLUE, f"user ({len(users):,})")
+        known = _known(users)
+        _points(axes, known, area, style.BLUE, f"user ({len(known):,})")
     elif colour_by.startswith("split:"):
         name = colour_by.removeprefix("split:")
         parts = {part: store.split(name, part) for part in SPLIT_CODES}
@@ -143,6 +144,11 @@ def _draw_users(
         _draw_levels(axes, users, area, np.where(count > 0, count, -np.inf), "paths")
     else:
         raise ValueError(f"colour_by={colour_by!r} is not one of los, power, paths, split:NAME")
+
+
+def _known(users: Array) -> Array:
+    """Those users (user, 3) that have a position: measured ones may lack it."""
+    return users[np.isfinite(users).all(1)]
 
 
 def _sight(interactions: NDArray[np.int8]) -> Array:
@@ -185,7 +191,7 @@ def _draw_classes(
 ) -> None:
     """Draws one class after the other; members are masks or rows of the users."""
     for name, colour in classes:
-        chosen = users[members[name]]
+        chosen = _known(users[members[name]])
         if len(chosen):
             _points(axes, chosen, area, colour, f"{name} ({len(chosen):,})")
 

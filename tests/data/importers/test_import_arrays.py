@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -153,6 +154,39 @@ def test_times_poses_and_heights_arrive(tmp_path: Path) -> None:
     assert store.attributes["assumptions"] == {}
 
 
+def test_users_without_a_position_are_kept_in_no_split_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    users, known = 200, np.arange(200) % 4 != 0
+    position = np.random.default_rng(0).uniform(0, 300, (users, 2))
+    position[~known] = np.nan
+    source = measured(tmp_path, H=noise(users, 4, 6), pos=position)
+    store = imported(source, tmp_path / "a.zarr", **GIVEN, user_height=1.5)
+    assert "50 of 200 users have no position" in caplog.text
+    stored = store.dataset["user_position"].values
+    np.testing.assert_array_equal(stored[known], np.column_stack([position[known], [1.5] * 150]))
+    assert np.isnan(stored[~known]).all()
+    np.testing.assert_array_equal(store.labelled, known)
+    assert torch.isfinite(torch.view_as_real(store.csi(users=[0, 1]).values)).all()
+    for split in ("random", "region"):
+        assert set(np.flatnonzero(~known)) <= set(store.split(split, "unused"))
+        assert len(store.split(split, "train")) > 0
+        assert len(store.split(split, "test")) > 0
+    # The labelled ones are split as if the others were not there.
+    alone = measured(tmp_path, H=noise(150, 4, 6), pos=position[known])
+    without_them = imported(alone, tmp_path / "b.zarr", **GIVEN, user_height=1.5)
+    for split in ("split_random", "split_region"):
+        np.testing.assert_array_equal(
+            store.dataset[split].values[known], without_them.dataset[split].values
+        )
+
+
+def test_csi_without_any_position_is_imported_all_unused(tmp_path: Path) -> None:
+    store = imported(measured(tmp_path), tmp_path / "a.zarr", {"csi": "H"}, **GIVEN)
+    assert not store.labelled.any()
+    assert len(store.split("random", "unused")) == 5
+
+
 def without(*keys: str) -> dict[str, Any]:
     return {k: v for k, v in GIVEN.items() if k not in keys}
 
@@ -161,7 +195,7 @@ def without(*keys: str) -> dict[str, Any]:
     ("arrays", "names", "axes", "given", "word"),
     [
         ({}, {"csi": "G", "user_position": "pos"}, AXES, GIVEN, "no 'G': it has H, pos"),
-        ({}, {"csi": "H"}, AXES, GIVEN, "users have no places"),
+        ({}, {"csi": "H"}, AXES, {**GIVEN, "user_height": 1.5}, "leave user_height out"),
         ({}, {"cis": "H", **NAMES}, AXES, GIVEN, "'cis', which is none of csi"),
         ({}, {"csi_real": "H", "user_position": "pos"}, AXES, GIVEN, "both"),
         ({}, NAMES, "user antenna", GIVEN, "lacks 'subcarrier'"),
@@ -179,7 +213,11 @@ def without(*keys: str) -> dict[str, Any]:
         ({}, NAMES, AXES, {**GIVEN, "user_height": 2.0}, "leave user_height out"),
         ({"pos": np.ones((5, 2))}, NAMES, AXES, GIVEN, "give user_height="),
         ({"pos": np.ones((4, 3))}, NAMES, AXES, GIVEN, "got shape (4, 3)"),
-        ({"pos": np.full((5, 3), np.nan)}, NAMES, AXES, GIVEN, "15 values of user_position"),
+        ({"pos": np.diag([1, np.nan, 1, 1, 1])[:, :3]}, NAMES, AXES, GIVEN, "1 values of user_"),
+        ({"pos": np.full((5, 3), np.inf)}, NAMES, AXES, GIVEN, "15 values of user_position"),
+        ({}, NAMES, AXES, {**GIVEN, "station_position": "here"}, "3 numbers, got 'here'"),
+        ({}, NAMES, AXES, {**GIVEN, "bandwidth": "20MHz"}, "must be a number, got '20MHz'"),
+        ({}, NAMES, AXES, {**GIVEN, "first_subcarrier": 0.5}, "whole number, got 0.5"),
         ({"H": np.ones((5, 4, 6))}, NAMES, AXES, GIVEN, "the csi is real"),
         ({"H": np.full((5, 4, 6), np.nan + 0j)}, NAMES, AXES, GIVEN, "5 of 5 links"),
         ({"H": np.full((5, 4, 6), 1e300 + 0j)}, NAMES, AXES, GIVEN, "not finite in float32"),

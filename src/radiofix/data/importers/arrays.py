@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from radiofix.data import schema
 from radiofix.data.importers.reading import read_arrays
 from radiofix.data.importers.writing import Places, write_csi
-from radiofix.data.store import CHUNK_USERS, Array
+from radiofix.data.store import CHUNK_USERS, Array, expect_new
 from radiofix.types import SPEED_OF_LIGHT
 
 DIMENSIONS = ("user", "station", "antenna", "subcarrier")
@@ -54,7 +54,8 @@ def import_arrays(
         source: an .npz, .mat (v7 or v7.3) or HDF5 file.
         out: the store to write, which must not exist yet.
         names: what is called how in the file: `{"csi": "H", "user_position": "pos", ...}`; keys
-            are those of `NAMES`. The CSI is complex `csi`, or `csi_real` and `csi_imag`.
+            are those of `NAMES`. The CSI is complex `csi`, or `csi_real` and `csi_imag`. Users
+            whose `user_position` is NaN, or all where it is not named, have CSI but no label.
         axes: the CSI's axes in order, of user, station, antenna, subcarrier, e.g. "user antenna
             subcarrier". A repeated name is one dimension in several axes (the rows and columns of
             a panel), "part" an axis of two (real, imaginary), "1" an axis of size one. A station
@@ -71,7 +72,15 @@ def import_arrays(
         scenario: a name for the store; the file's by default.
         licence: of the source.
     """
+    expect_new(out)
     _refuse_names(names)
+    _refuse_text(
+        user_height=user_height,
+        carrier_frequency=carrier_frequency,
+        bandwidth=bandwidth,
+        first_subcarrier=first_subcarrier,
+        ula_spacing=ula_spacing,
+    )
     raw = read_arrays(source, list(dict.fromkeys(names.values())))
     found = {name: _numbers(source, names[name], raw[names[name]]) for name in names}
     csi = _arranged(source, _complex_csi(source, found, axes.split()), axes.split())
@@ -79,13 +88,9 @@ def import_arrays(
     frequency, carrier = _frequencies(
         source, found, subcarriers, carrier_frequency, bandwidth, first_subcarrier
     )
-    if "user_position" not in found:
-        raise ValueError(f'{source}: users have no places: name them, names["user_position"]')
     orientation = _either(source, "station_orientation", found, station_orientation)
     places = Places(
-        user_position=_rows(
-            "user_position", _raised(source, found["user_position"], user_height), users
-        ),
+        user_position=_users(source, found, users, user_height),
         station_position=_rows(
             "station_position",
             _required(source, _either(source, "station_position", found, station_position)),
@@ -129,6 +134,15 @@ def _refuse_names(names: Mapping[str, str]) -> None:
         raise ValueError(f"names has {unknown[0]!r}, which is none of {', '.join(NAMES)}")
     if {*names} & {*CSI_NAMES} not in ({"csi"}, {"csi_real", "csi_imag"}):
         raise ValueError('names needs either "csi" or both "csi_real" and "csi_imag"')
+
+
+def _refuse_text(**given: float | None) -> None:
+    """From a command line anything can come."""
+    for name, value in given.items():
+        kind = int if name == "first_subcarrier" else (int, float)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
+            what = "whole number" if kind is int else "number"
+            raise ValueError(f"{name} must be a {what}, got {value!r}")
 
 
 def _numbers(source: Path, name: str, values: Array) -> Array:
@@ -241,13 +255,29 @@ def _either(
 ) -> Array | None:
     if name in found and given is not None:
         raise ValueError(f"{name} is both named in {source} and given: leave one out")
-    return found.get(name) if given is None else np.asarray(given, dtype=np.float64)
+    if given is None:
+        return found.get(name)
+    try:
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be rows of 3 numbers, got {given!r}") from None
 
 
 def _required(source: Path, values: Array | None) -> Array:
     if values is None:
         raise ValueError(f'{source}: give station_position=, or name it, names["station_position"]')
     return values
+
+
+def _users(
+    source: Path, found: Mapping[str, Array], users: int, height: float | None
+) -> NDArray[np.float64]:
+    """Positions of the users, (user, 3) [m], NaN where they are not known."""
+    if "user_position" not in found:
+        if height is not None:
+            raise ValueError(f"{source}: users have no positions: leave user_height out")
+        return np.full((users, 3), np.nan)
+    return _rows("user_position", _raised(source, found["user_position"], height), users)
 
 
 def _raised(source: Path, positions: Array, height: float | None) -> Array:
@@ -258,7 +288,8 @@ def _raised(source: Path, positions: Array, height: float | None) -> Array:
         raise ValueError(f"{source}: user positions have a height: leave user_height out")
     if not flat or height is None:
         return positions
-    return np.column_stack([positions, np.full(len(positions), height)])
+    unknown = np.isnan(positions).all(1)
+    return np.column_stack([positions, np.where(unknown, np.nan, height)])
 
 
 def _rows(name: str, values: Array, rows: int) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from radiofix.data.importers.deepmimo_v3 import import_deepmimo_v3
 from radiofix.data.importers.deepmimo_v4 import import_deepmimo_v4
+from radiofix.data.store import expect_new
 
 
 def import_deepmimo(source: Path, out: Path, stations: Sequence[int] | None = None) -> None:
@@ -17,6 +18,7 @@ def import_deepmimo(source: Path, out: Path, stations: Sequence[int] | None = No
         out: the store to write, which must not exist yet.
         stations: numbers of the stations, from 1; all by default.
     """
+    expect_new(out)
     if (source / "params.json").is_file():
         import_deepmimo_v4(source, out, stations)
     elif (source / "params.mat").is_file():

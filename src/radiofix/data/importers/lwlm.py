@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from radiofix.data.importers.reading import read_arrays
 from radiofix.data.importers.writing import Places, write_csi
 from radiofix.data.schema import Variable
-from radiofix.data.store import CHUNK_USERS, Array
+from radiofix.data.store import CHUNK_USERS, Array, expect_new
 from radiofix.types import SPEED_OF_LIGHT
 
 SUFFIXES = (".h5py", ".h5", ".hdf5")
@@ -72,6 +72,7 @@ def import_lwlm(
             so that the order of the antennas is to be turned round. By default the directions of
             the links in line of sight decide; where none can, it is taken to be the paper's.
     """
+    expect_new(out)
     samples = _of_one_bandwidth(source, [_read(path) for path in _files(source)], bandwidth)
     _refuse_shapes(samples)
     subcarriers = _oriented(_channel(samples[0].path), samples[0].path, antennas, axes).shape[1]

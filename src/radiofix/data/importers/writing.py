@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from radiofix.data.importers.ordering import strongest_first, wrapped
 from radiofix.data.splits import put_splits
 from radiofix.data.store import Array, StoreWriter
 
+_log = logging.getLogger(__name__)
+
 ANGLE_SLACK = 1e-3
 """How far past its range a zenith angle may lie by rounding [rad]."""
 
@@ -24,7 +27,7 @@ class Places:
     """Where users and stations are, and on which carriers."""
 
     user_position: NDArray[np.float64]
-    """(user, 3) [m]."""
+    """(user, 3) [m]; of measured CSI, NaN where it is not known."""
     station_position: NDArray[np.float64]
     """(station, 3) [m]."""
     station_orientation: NDArray[np.float64]
@@ -96,7 +99,7 @@ def write_csi(
     Args:
         source: what messages name.
         out: the store to be.
-        places: users and stations.
+        places: users and stations; users without a position (NaN) are of no split.
         blocks: the csi of one group of users after the other, best of `CHUNK_USERS` users each;
             linear amplitude, 0 where a link was not measured.
         frequency: absolute, (subcarrier,) [Hz].
@@ -104,7 +107,13 @@ def write_csi(
         attributes: the store's attributes.
         labels: further variables with what they mean.
     """
-    _check_places(source, places)
+    unlabelled = np.asarray(np.isnan(places.user_position).all(1))
+    _check_places(source, places, unlabelled)
+    if unlabelled.any():
+        _log.warning(
+            "%s: %d of %d users have no position: they are for pretraining, and in no split",
+            source, unlabelled.sum(), len(unlabelled),
+        )  # fmt: skip
     _finite(source, "frequency", frequency)
     _finite(source, "antenna_position", antenna_position)
     if (frequency <= 0).any() or len(np.unique(frequency)) != len(frequency):
@@ -146,11 +155,16 @@ def _put_places(writer: StoreWriter, places: Places) -> None:
     put_splits(writer, places.user_position)
 
 
-def _check_places(source: Path, places: Places) -> None:
+def _check_places(
+    source: Path, places: Places, unlabelled: NDArray[np.bool_] | None = None
+) -> None:
     if not len(places.user_position) or not len(places.station_position):
         raise ValueError(f"{source} has no users or no stations: nothing to import")
     for name in schema.SCENE_VARIABLES:
-        _finite(source, name, getattr(places, name))
+        values = getattr(places, name)
+        if name == "user_position" and unlabelled is not None:
+            values = values[~unlabelled]
+        _finite(source, name, values)
     if (places.carrier_frequency <= 0).any():
         lowest = places.carrier_frequency.min()
         raise ValueError(f"{source}: carrier_frequency must be positive, got {lowest:g}")
