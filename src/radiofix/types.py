@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,3 +135,94 @@ class Csi:
 
     def __len__(self) -> int:
         return len(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Sounding:
+    """Channels as a receiver hands them to a model: CSI, its band, its array, its station.
+
+    What was not observed (off the pilots, hidden by a mask) is exactly 0.
+    """
+
+    csi: Complex[Tensor, "link antenna subcarrier"]
+    """Linear amplitude."""
+    frequency: Float[Tensor, "link subcarrier"]
+    """Of each subcarrier, from the carrier [Hz]."""
+    antenna: Float[Tensor, "link antenna 3"]
+    """Antenna positions in the station's frame [wavelengths]."""
+    station_position: Float[Tensor, "link 3"]
+    """[m]."""
+    station_orientation: Float[Tensor, "link 3"]
+    """Yaw, pitch, roll [rad]."""
+    user: Int[Tensor, " link"]
+    """Row of the user in its store."""
+    station: Int[Tensor, " link"]
+    """Column of the station in its store."""
+
+    def __len__(self) -> int:
+        return len(self.csi)
+
+    def __getitem__(self, links: Any) -> Sounding:
+        """The chosen links, by a slice, a mask or indices."""
+        fields = dataclasses.fields(self)
+        return Sounding(**{f.name: getattr(self, f.name)[links] for f in fields})
+
+    def to(self, device: torch.device | str) -> Sounding:
+        """The same links on another device."""
+        fields = dataclasses.fields(self)
+        return Sounding(**{f.name: getattr(self, f.name).to(device) for f in fields})
+
+    def with_csi(self, csi: Complex[Tensor, "link antenna subcarrier"]) -> Sounding:
+        """The same links with other CSI."""
+        return dataclasses.replace(self, csi=csi)
+
+    @property
+    def bandwidth(self) -> Float[Tensor, " link"]:
+        """Subcarriers times their spacing [Hz]."""
+        span = self.frequency[:, -1] - self.frequency[:, 0]
+        subcarriers = self.frequency.shape[1]
+        return span * subcarriers / max(1, subcarriers - 1)
+
+    @staticmethod
+    def join(soundings: Sequence[Sounding]) -> Sounding:
+        """Links of several soundings with equal numbers of antennas and subcarriers, in order."""
+        fields = dataclasses.fields(Sounding)
+        return Sounding(
+            **{f.name: torch.cat([getattr(s, f.name) for s in soundings]) for f in fields}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What is known of a batch of links beside their channels: the labels."""
+
+    position: Float[Tensor, "link 3"]
+    """Of the user, scene frame [m]."""
+    line_of_sight: Bool[Tensor, " link"]
+    """Whether the user sees the station; ToA and AoA are asked of these links alone."""
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    def __getitem__(self, links: Any) -> Truth:
+        """The chosen links, by a slice, a mask or indices."""
+        return Truth(self.position[links], self.line_of_sight[links])
+
+    def to(self, device: torch.device | str) -> Truth:
+        """The same labels on another device."""
+        return Truth(self.position.to(device), self.line_of_sight.to(device))
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """Positions with an honest uncertainty."""
+
+    position: Float[Tensor, "link 3"]
+    """Scene frame [m]."""
+    covariance: Float[Tensor, "link 3 3"]
+    """Scene frame [m^2]."""
+    trusted: Bool[Tensor, " link"]
+    """False where the channel is unlike what the model knows."""
+
+    def __len__(self) -> int:
+        return len(self.position)

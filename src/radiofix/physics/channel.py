@@ -16,8 +16,8 @@ from radiofix.physics import ofdm
 from radiofix.physics.arrays import Array, ula
 from radiofix.physics.impairments import Impairments, add_noise, mean_power, noise_variance
 from radiofix.physics.ofdm import Pilots, subcarrier_index
-from radiofix.physics.synthesis import Wavefront, response
-from radiofix.types import SPEED_OF_LIGHT, Paths
+from radiofix.physics.synthesis import Wavefront, element_positions, response
+from radiofix.types import SPEED_OF_LIGHT, Paths, Sounding
 
 _BLOCK_ELEMENTS = {"cpu": 2**19, "cuda": 2**26}
 """Antennas times subcarriers made at a time: on a CPU what fits its cache."""
@@ -153,6 +153,22 @@ class Channel:
         if not self.pilots.everywhere:
             csi *= self.pilots.mask(antennas, self.subcarriers, device)
         return csi
+
+    def sound(self, paths: Paths, generator: torch.Generator | None = None) -> Sounding:
+        """The CSI of each link together with the band, the array and the station it belongs to."""
+        device = paths.gain.device
+        frequency = self.baseband_frequency.to(device).expand(len(paths), -1)
+        wavelength = SPEED_OF_LIGHT / paths.carrier_frequency.double()
+        position = element_positions(self.array, paths.carrier_frequency)
+        return Sounding(
+            csi=self.synthesize(paths, generator),
+            frequency=frequency.float(),
+            antenna=(position / wavelength[:, None, None]).float(),
+            station_position=paths.station_position,
+            station_orientation=paths.station_orientation,
+            user=paths.user,
+            station=paths.station,
+        )
 
     def _noise_floor(
         self, links: int, spacing: Float[Tensor, " link"]

@@ -1,0 +1,1 @@
+"""What learns: tokens, encoders, decoders and heads."""

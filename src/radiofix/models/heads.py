@@ -1,0 +1,247 @@
+"""From an encoder's summary to what is asked: a delay, an angle, a position (LWLM, section V)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from radiofix.models.configuration import ConfigurationEmbedding
+from radiofix.models.labels import angle_of_arrival, time_of_arrival
+from radiofix.models.latent import Latent
+from radiofix.models.standardizer import Standardizer
+from radiofix.types import Sounding, Truth
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Where each link says its user is, and how much it should be believed."""
+
+    position: Float[Tensor, "link 3"]
+    """Scene frame [m]."""
+    scale: Float[Tensor, "link 2 2"] | None = None
+    """Lower Cholesky factor of the horizontal covariance, scene frame [m]."""
+    logit: Float[Tensor, " link"] | None = None
+    """Fusion attention of eq. 28 before the softmax over a user's links."""
+
+
+class ConfiguredRegressor(nn.Module):
+    """The published head: the configuration's embedding added to the LST, then two layers.
+
+    67,330 parameters at two outputs and a width of 256, the paper's 0.07 M.
+    """
+
+    def __init__(self, dim: int, outputs: int) -> None:
+        super().__init__()
+        self.dim = dim
+        self.configuration = ConfigurationEmbedding(dim)
+        self.hidden = nn.Linear(dim, dim)
+        self.output = nn.Linear(dim, outputs)
+
+    def penultimate(self, latent: Latent, sounding: Sounding) -> Float[Tensor, "link dim"]:
+        """Features x^SB in front of the last layer."""
+        # In bfloat16 a position would be rounded to a few parts in a thousand of the whole area.
+        with _full_precision(latent.summary):
+            told = latent.summary.float() + self.configuration(sounding)
+            features: Tensor = self.hidden(told)
+            return features.relu()
+
+    def last(self, features: Float[Tensor, "link dim"]) -> Float[Tensor, "link output"]:
+        """Outputs without unit."""
+        with _full_precision(features):
+            outputs: Tensor = self.output(features)
+            return outputs
+
+    def forward(self, latent: Latent, sounding: Sounding) -> Float[Tensor, "link output"]:
+        """Outputs without unit."""
+        return self.last(self.penultimate(latent, sounding))
+
+
+class ToaHead(nn.Module):
+    """Delay of the first path of each link [s], eq. 20."""
+
+    def __init__(self, dim: int = 256) -> None:
+        super().__init__()
+        self.regressor = ConfiguredRegressor(dim, 1)
+        self.label = Standardizer(1)
+
+    def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
+        """Takes the scales from training batches, the delay's from links with line of sight."""
+        self.regressor.configuration.fit(soundings)
+        pairs = zip(soundings, truths, strict=True)
+        delay = torch.cat([time_of_arrival(s, t.position)[t.line_of_sight] for s, t in pairs])
+        self.label.fit(delay[:, None])
+
+    def forward(self, latent: Latent, sounding: Sounding) -> Float[Tensor, " link"]:
+        """Delays [s]."""
+        delay: Tensor = self.label.undo(self.regressor(latent, sounding))
+        return delay[:, 0]
+
+
+class AoaHead(nn.Module):
+    """Azimuth of the first path of each link in the station's frame [rad], eq. 22."""
+
+    def __init__(self, dim: int = 256) -> None:
+        super().__init__()
+        self.regressor = ConfiguredRegressor(dim, 1)
+        self.label = Standardizer(1)
+
+    def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
+        """Takes the scales from training batches, the angle's from links with line of sight."""
+        self.regressor.configuration.fit(soundings)
+        pairs = zip(soundings, truths, strict=True)
+        azimuth = torch.cat([angle_of_arrival(s, t.position)[t.line_of_sight] for s, t in pairs])
+        self.label.fit(azimuth[:, None])
+
+    def forward(self, latent: Latent, sounding: Sounding) -> Float[Tensor, " link"]:
+        """Azimuths [rad], not wrapped."""
+        azimuth: Tensor = self.label.undo(self.regressor(latent, sounding))
+        return azimuth[:, 0]
+
+
+class StationHead(nn.Module, ABC):
+    """A head that places a user by one station's channel, in two steps that fusion can part."""
+
+    dim: int
+
+    @abstractmethod
+    def penultimate(self, latent: Latent, sounding: Sounding) -> Float[Tensor, "link dim"]:
+        """Features x^SB of each link."""
+
+    @abstractmethod
+    def place(self, features: Float[Tensor, "link dim"], sounding: Sounding) -> Estimate:
+        """The estimate that the features lead to."""
+
+    @abstractmethod
+    def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
+        """Takes all scales from training batches."""
+
+    def forward(self, latent: Latent, sounding: Sounding) -> Estimate:
+        """Places the user of each link, eq. 24."""
+        return self.place(self.penultimate(latent, sounding), sounding)
+
+
+class PositionHead(StationHead):
+    """Two coordinates of each link's user, eq. 24; the height is the mean of the labels'."""
+
+    def __init__(self, dim: int = 256) -> None:
+        super().__init__()
+        self.dim = dim
+        self.regressor = ConfiguredRegressor(dim, 2)
+        self.label = Standardizer(3)
+
+    def penultimate(self, latent: Latent, sounding: Sounding) -> Float[Tensor, "link dim"]:
+        """Features x^SB of each link."""
+        return self.regressor.penultimate(latent, sounding)
+
+    def place(self, features: Float[Tensor, "link dim"], sounding: Sounding) -> Estimate:
+        """The position that the features lead to, without covariance."""
+        outputs = self.regressor.last(features)
+        height = outputs.new_zeros(len(outputs), 1)
+        return Estimate(self.label.undo(torch.cat([outputs, height], -1)))
+
+    def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
+        """Takes all scales from training batches."""
+        self.regressor.configuration.fit(soundings)
+        self.label.fit(torch.cat([t.position for t in truths]))
+
+
+class DedicatedPositionHeads(StationHead):
+    """A `PositionHead` of its own for each station, as published in section V-D."""
+
+    columns: Int[Tensor, " station"]
+
+    def __init__(self, stations: Sequence[int], dim: int = 256) -> None:
+        super().__init__()
+        self.dim = dim
+        self.heads = nn.ModuleList(PositionHead(dim) for _ in stations)
+        self.register_buffer("columns", torch.tensor(list(stations)))
+
+    def penultimate(self, latent: Latent, sounding: Sounding) -> Float[Tensor, "link dim"]:
+        """Features of each link from its own station's head."""
+        # Every head sees every link: cheap beside the encoder, and no head goes without gradient.
+        features = torch.stack([head.penultimate(latent, sounding) for head in self._all()], 1)
+        chosen = self._owner(sounding)[..., None]
+        return features.masked_fill(~chosen, 0).sum(1)
+
+    def place(self, features: Float[Tensor, "link dim"], sounding: Sounding) -> Estimate:
+        """The position by each link's own station's head."""
+        places = [head.place(features, sounding).position for head in self._all()]
+        chosen = self._owner(sounding)[..., None]
+        return Estimate(torch.stack(places, 1).masked_fill(~chosen, 0).sum(1))
+
+    def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
+        """Takes all scales from training batches: labels belong to users, not to stations."""
+        for head in self._all():
+            head.fit(soundings, truths)
+
+    def _all(self) -> list[PositionHead]:
+        return [head for head in self.heads if isinstance(head, PositionHead)]
+
+    def _owner(self, sounding: Sounding) -> Bool[Tensor, "link station"]:
+        owner = sounding.station[:, None] == self.columns
+        known = owner.any(-1)
+        if not bool(known.all()):
+            stranger = int(sounding.station[~known][0])
+            raise ValueError(
+                f"station {stranger} has no head of its own, only {self.columns.tolist()} have: "
+                "leave its links out, or use a shared PositionHead"
+            )
+        return owner
+
+
+class FusionHead(nn.Module):
+    """Each station's own estimate with its attention logit, eq. 26 and 28; `fuse` joins them.
+
+    The estimator is a `PositionHead` shared by all stations or `DedicatedPositionHeads`. Stations
+    are dropped by leaving their links out.
+    """
+
+    def __init__(self, estimator: StationHead, width: int = 64) -> None:
+        super().__init__()
+        self.estimator = estimator
+        self.attention = nn.Sequential(
+            nn.Linear(estimator.dim, width), nn.ReLU(), nn.Linear(width, 1)
+        )
+
+    def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
+        """Takes all scales from training batches."""
+        self.estimator.fit(soundings, truths)
+
+    def forward(self, latent: Latent, sounding: Sounding) -> Estimate:
+        """One estimate a link: what an edge device would send to where fusion happens."""
+        features = self.estimator.penultimate(latent, sounding)
+        with _full_precision(features):
+            logit: Tensor = self.attention(features.float())
+        return replace(self.estimator.place(features, sounding), logit=logit[:, 0])
+
+
+def fuse(
+    estimate: Estimate, user: Int[Tensor, " link"]
+) -> tuple[Float[Tensor, "user 3"], Float[Tensor, " link"]]:
+    """Positions of the distinct users, in ascending order, and each link's weight, eq. 27 and 28.
+
+    Args:
+        estimate: of all links of the users, made wherever and in any order, logits included.
+        user: that each link belongs to.
+    """
+    if estimate.logit is None:
+        raise ValueError("these estimates have no logit to fuse by: make them with a FusionHead")
+    distinct, group = torch.unique(user, return_inverse=True)
+    logit = estimate.logit.to(estimate.position.dtype)
+    lowest = torch.full((len(distinct),), -torch.inf, dtype=logit.dtype, device=logit.device)
+    highest = lowest.scatter_reduce(0, group, logit.detach(), "amax")
+    share = (logit - highest[group]).exp()
+    total = torch.zeros_like(highest).index_add(0, group, share)
+    weight = share / total[group]
+    weighted = weight[:, None] * estimate.position
+    position = weighted.new_zeros(len(distinct), 3).index_add(0, group, weighted)
+    return position, weight
+
+
+def _full_precision(tensor: Tensor) -> torch.autocast:
+    return torch.autocast(tensor.device.type, enabled=False)

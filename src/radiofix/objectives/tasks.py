@@ -1,0 +1,178 @@
+"""What a model is fine-tuned for (LWLM, section V): losses to learn by, errors to read."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from radiofix.models.heads import Estimate, fuse
+from radiofix.models.labels import angle_of_arrival, time_of_arrival
+from radiofix.models.standardizer import Standardizer
+from radiofix.physics.rotation import wrap
+from radiofix.types import SPEED_OF_LIGHT, Sounding, Truth
+
+
+class Task(nn.Module, ABC):
+    """A quantity that is asked of links. Learns nothing; keeps the scale of its loss."""
+
+    unit: str
+    """Of `error`."""
+
+    @abstractmethod
+    def usable(self, truth: Truth) -> Bool[Tensor, " link"]:
+        """Links of which the quantity can be asked."""
+
+    @abstractmethod
+    def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
+        """Takes the scale of the loss from training batches."""
+
+    @abstractmethod
+    def loss(self, output: Any, sounding: Sounding, truth: Truth) -> Float[Tensor, " link"]:
+        """What training lowers, in deviations of the training labels."""
+
+    @abstractmethod
+    def error(self, output: Any, sounding: Sounding, truth: Truth) -> Float[Tensor, " link"]:
+        """How far off each link is, in `unit`."""
+
+
+class ToaTask(Task):
+    """Delay of the straight way, eq. 21: absolute error in deviations of the labels' delays."""
+
+    unit = "m"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.label = Standardizer(1)
+
+    def usable(self, truth: Truth) -> Bool[Tensor, " link"]:
+        """Links with line of sight."""
+        return truth.line_of_sight
+
+    def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
+        """Takes the deviation of the delays of links with line of sight."""
+        pairs = zip(soundings, truths, strict=True)
+        delay = torch.cat([time_of_arrival(s, t.position)[self.usable(t)] for s, t in pairs])
+        self.label.fit(delay[:, None])
+
+    def loss(
+        self, output: Float[Tensor, " link"], sounding: Sounding, truth: Truth
+    ) -> Float[Tensor, " link"]:
+        """Absolute error over the deviation."""
+        away = output - time_of_arrival(sounding, truth.position)
+        return self.label.scaled(away[:, None])[:, 0].abs()
+
+    def error(
+        self, output: Float[Tensor, " link"], sounding: Sounding, truth: Truth
+    ) -> Float[Tensor, " link"]:
+        """Absolute error times the speed of light [m]."""
+        return SPEED_OF_LIGHT * (output - time_of_arrival(sounding, truth.position)).abs()
+
+
+class AoaTask(Task):
+    """Azimuth in the station's frame, eq. 23: wrapped error in deviations of the labels'."""
+
+    unit = "degrees"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.label = Standardizer(1)
+
+    def usable(self, truth: Truth) -> Bool[Tensor, " link"]:
+        """Links with line of sight."""
+        return truth.line_of_sight
+
+    def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
+        """Takes the deviation of the azimuths of links with line of sight."""
+        pairs = zip(soundings, truths, strict=True)
+        azimuth = torch.cat([angle_of_arrival(s, t.position)[self.usable(t)] for s, t in pairs])
+        self.label.fit(azimuth[:, None])
+
+    def loss(
+        self, output: Float[Tensor, " link"], sounding: Sounding, truth: Truth
+    ) -> Float[Tensor, " link"]:
+        """Wrapped absolute error over the deviation."""
+        away = wrap(output - angle_of_arrival(sounding, truth.position))
+        return self.label.scaled(away[:, None])[:, 0].abs()
+
+    def error(
+        self, output: Float[Tensor, " link"], sounding: Sounding, truth: Truth
+    ) -> Float[Tensor, " link"]:
+        """Wrapped absolute error [degrees]."""
+        return wrap(output - angle_of_arrival(sounding, truth.position)).abs().rad2deg()
+
+
+class PositionTask(Task):
+    """Horizontal distance, eq. 25, in root mean square deviations of the labels' coordinates.
+
+    One scale for both coordinates: a distance stays a distance. An estimate with a covariance
+    adds the Gaussian negative log-likelihood of its error, which teaches the covariance and leaves
+    the position to eq. 25.
+    """
+
+    unit = "m"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.label = Standardizer(1)
+
+    def usable(self, truth: Truth) -> Bool[Tensor, " link"]:
+        """All links whose user's position is known."""
+        return truth.position.isfinite().all(-1)
+
+    def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
+        """Takes the deviation of the horizontal coordinates, both together."""
+        horizontal = torch.cat([t.position[self.usable(t), :2] for t in truths])
+        self.label.fit((horizontal - horizontal.mean(0)).reshape(-1, 1))
+
+    def loss(self, output: Estimate, sounding: Sounding, truth: Truth) -> Float[Tensor, " link"]:
+        """Horizontal distance over the deviation; with a covariance, and its log-likelihood."""
+        away = self.label.scaled(_horizontal(output, truth))
+        distance: Tensor = torch.linalg.vector_norm(away, dim=-1)
+        if output.scale is None:
+            return distance
+        factor = self.label.scaled(output.scale.to(away.dtype))
+        return distance + negative_log_likelihood(away.detach(), factor)
+
+    def error(self, output: Estimate, sounding: Sounding, truth: Truth) -> Float[Tensor, " link"]:
+        """Horizontal distance [m]."""
+        distance: Tensor = torch.linalg.vector_norm(_horizontal(output, truth), dim=-1)
+        return distance
+
+
+class FusedPositionTask(PositionTask):
+    """The position of a user by all of its links in the batch, eq. 27: each link stands for it."""
+
+    def loss(self, output: Estimate, sounding: Sounding, truth: Truth) -> Float[Tensor, " link"]:
+        """Horizontal distance of the user's fused position over the deviation."""
+        return super().loss(_spread(output, sounding), sounding, truth)
+
+    def error(self, output: Estimate, sounding: Sounding, truth: Truth) -> Float[Tensor, " link"]:
+        """Horizontal distance of the user's fused position [m]."""
+        return super().error(_spread(output, sounding), sounding, truth)
+
+
+def negative_log_likelihood(
+    error: Float[Tensor, "link 2"], scale: Float[Tensor, "link 2 2"]
+) -> Float[Tensor, " link"]:
+    """Of each error under a normal distribution of mean 0 and covariance L L^T [nat]."""
+    white: Tensor = torch.linalg.solve_triangular(scale, error[..., None], upper=False)[..., 0]
+    volume = scale.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    return 0.5 * white.square().sum(-1) + volume + math.log(2 * math.pi)
+
+
+def _horizontal(output: Estimate, truth: Truth) -> Float[Tensor, "link 2"]:
+    return (output.position - truth.position)[:, :2]
+
+
+def _spread(output: Estimate, sounding: Sounding) -> Estimate:
+    """Each link's estimate replaced by its user's fused position."""
+    position, _ = fuse(output, sounding.user)
+    group = torch.unique(sounding.user, return_inverse=True)[1]
+    return replace(output, position=position[group], scale=None, logit=None)

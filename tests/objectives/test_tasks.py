@@ -1,0 +1,153 @@
+"""Tasks: losses without unit to learn by, errors in metres and degrees to read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import multivariate_normal
+
+from models.soundings import random_sounding, random_truth, replaced
+from radiofix.models.heads import Estimate
+from radiofix.models.labels import angle_of_arrival, time_of_arrival
+from radiofix.objectives.tasks import (
+    AoaTask,
+    FusedPositionTask,
+    PositionTask,
+    Task,
+    ToaTask,
+    negative_log_likelihood,
+)
+from radiofix.types import SPEED_OF_LIGHT
+
+
+def fitted(task: Task) -> Task:
+    task.fit([random_sounding()], [random_truth()])
+    return task
+
+
+def test_toa_loss_is_equation_21_in_deviations_and_its_error_is_in_metres() -> None:
+    task, sounding, truth = fitted(ToaTask()), random_sounding(), random_truth()
+    delay = time_of_arrival(sounding, truth.position)
+    output = delay + torch.tensor([3.0, -6.0, 0.0, 1.0, 1.0, 1.0]) / SPEED_OF_LIGHT
+    deviation = np.std(delay[truth.line_of_sight].numpy()) * SPEED_OF_LIGHT
+    expected = np.array([3, 6, 0, 1, 1, 1])
+    np.testing.assert_allclose(task.error(output, sounding, truth).numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        task.loss(output, sounding, truth).numpy(), expected / deviation, rtol=1e-6, atol=1e-9
+    )
+    assert task.unit == "m"
+
+
+def test_aoa_goes_the_short_way_round() -> None:
+    task, sounding, truth = fitted(AoaTask()), random_sounding(), random_truth()
+    azimuth = angle_of_arrival(sounding, truth.position)
+    off = torch.tensor([0.1, -0.2, 2 * math.pi - 0.1, math.pi, 7.0, 0.0])
+    expected = np.abs(np.angle(np.exp(1j * off.numpy())))
+    deviation = np.std(azimuth[truth.line_of_sight].numpy())
+    np.testing.assert_allclose(
+        task.error(azimuth + off, sounding, truth).numpy(), np.rad2deg(expected), atol=1e-4
+    )
+    np.testing.assert_allclose(
+        task.loss(azimuth + off, sounding, truth).numpy(), expected / deviation, atol=1e-5
+    )
+
+
+def test_toa_and_aoa_are_asked_of_links_with_line_of_sight_and_positions_of_all() -> None:
+    truth = random_truth()
+    for task in (ToaTask(), AoaTask()):
+        assert task.usable(truth).tolist() == [False, True, True] * 2
+    unknown = replace(truth, position=truth.position.clone())
+    unknown.position[2, 1] = torch.nan
+    assert PositionTask().usable(unknown).tolist() == [True, True, False, True, True, True]
+
+
+def away(truth_position: torch.Tensor, *offset: float) -> torch.Tensor:
+    return truth_position + torch.tensor(offset, dtype=torch.float64)
+
+
+def test_position_loss_is_the_horizontal_distance_of_equation_25() -> None:
+    task, truth = fitted(PositionTask()), random_truth()
+    estimate = Estimate(away(truth.position, 3, -4, 50))
+    p = truth.position.numpy()[:, :2]
+    deviation = np.sqrt(np.mean((p - p.mean(0)) ** 2))
+    error = task.error(estimate, random_sounding(), truth)
+    loss = task.loss(estimate, random_sounding(), truth)
+    np.testing.assert_allclose(error.numpy(), np.full(6, 5))
+    np.testing.assert_allclose(loss.numpy(), np.full(6, 5 / deviation))
+
+
+def test_log_likelihood_is_that_of_a_normal_distribution() -> None:
+    scale = torch.tensor([[[2.0, 0.0], [-0.7, 0.5]]], dtype=torch.float64)
+    error = torch.tensor([[1.0, -2.0]], dtype=torch.float64)
+    expected = -multivariate_normal([0, 0], (scale[0] @ scale[0].T).numpy()).logpdf(error[0])
+    assert float(negative_log_likelihood(error, scale)) == pytest.approx(expected)
+
+
+def test_a_covariance_is_learnt_without_moving_the_position() -> None:
+    task, truth, sounding = fitted(PositionTask()), random_truth(), random_sounding()
+    slopes = []
+    for factor in (None, torch.tensor([[2.0, 0.0], [1.0, 3.0]])):
+        position = away(truth.position, 3, -4, 0).requires_grad_()
+        scale = None if factor is None else factor.expand(6, 2, 2).clone().requires_grad_()
+        task.loss(Estimate(position, scale), sounding, truth).sum().backward()
+        slopes.append(position.grad)
+    torch.testing.assert_close(slopes[0], slopes[1])
+    assert float(scale.grad.abs().sum()) > 0
+
+
+def test_the_best_covariance_is_the_errors_own() -> None:
+    task, truth, sounding = fitted(PositionTask()), random_truth(300), random_sounding(300)
+    own = torch.tensor([[4.0, 0.0], [-2.0, 1.0]], dtype=torch.float64)
+    draw = torch.randn(300, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    draw = torch.linalg.solve_triangular(
+        torch.linalg.cholesky(draw.T @ draw / 300), draw.T, upper=False
+    ).T
+    position = truth.position.clone()
+    position[:, :2] += draw @ own.T
+
+    def loss(factor: torch.Tensor) -> float:
+        return float(
+            task.loss(Estimate(position, factor.expand(300, 2, 2)), sounding, truth).mean()
+        )
+
+    for change in ([[0.1, 0], [0, 0]], [[0, 0], [0.1, 0]], [[0, 0], [0, 0.1]]):
+        step = torch.tensor(change, dtype=torch.float64)
+        assert loss(own) < min(loss(own + step), loss(own - step))
+
+
+def test_a_user_is_where_its_links_together_say() -> None:
+    task, sounding = fitted(FusedPositionTask()), random_sounding(4)
+    sounding = replaced(sounding, user=torch.tensor([8, 3, 8, 3]))
+    truth = random_truth(4)
+    truth = replace(truth, position=truth.position[[0, 1, 0, 1]])
+    position = truth.position.clone()
+    position[:, 0] += torch.tensor([4.0, 1.0, 0.0, 1.0])
+    logit = torch.tensor([math.log(3), 0, 0, 0])
+    estimate = Estimate(position, logit=logit)
+    error = task.error(estimate, sounding, truth)
+    torch.testing.assert_close(error, torch.tensor([3.0, 1, 3, 1]).double(), rtol=1e-6, atol=0)
+    one_scale = task.loss(estimate, sounding, truth) / error
+    torch.testing.assert_close(one_scale, one_scale[:1].expand(4))
+
+
+def test_labels_decide_the_loss() -> None:
+    sounding, truth = random_sounding(), random_truth()
+    moved = replace(truth, position=away(truth.position, 5, 1, 0))
+    outputs = {
+        ToaTask: time_of_arrival(sounding, truth.position),
+        AoaTask: angle_of_arrival(sounding, truth.position),
+        PositionTask: Estimate(truth.position),
+    }
+    for kind, output in outputs.items():
+        task = fitted(kind())
+        assert float(task.loss(output, sounding, truth).max()) < 1e-9
+        assert float(task.loss(output, sounding, moved).min()) > 1e-4
+
+
+def test_a_task_without_a_scale_says_what_to_do() -> None:
+    with pytest.raises(ValueError, match="call fit with the training links"):
+        ToaTask().loss(torch.zeros(6), random_sounding(), random_truth())
