@@ -125,7 +125,7 @@ class Csi:
     antenna_position: Float[Tensor, "antenna 3"]
     """In the station's frame [m]."""
     user_position: Float[Tensor, "link 3"]
-    """[m]."""
+    """NaN where nobody wrote it down [m]."""
     station_position: Float[Tensor, "link 3"]
     """[m]."""
     station_orientation: Float[Tensor, "link 3"]

@@ -73,6 +73,31 @@ def test_a_store_is_drawn_by_every_colour(tmp_path, store, colour):
     assert out.read_text().startswith("<?xml")
 
 
+@pytest.mark.parametrize(
+    ("variable", "colour"),
+    [
+        ("gain", "power"),
+        ("interactions", "los"),
+        ("interactions", "paths"),
+        ("split_random", "split:random"),
+        ("user_position", "power"),
+        ("station_position", "los"),
+    ],
+)
+def test_a_damaged_store_is_not_drawn_and_one_line_says_so(
+    capsys, tmp_path, store, variable, colour
+):
+    for chunk in (store / variable / "c").rglob("*"):
+        if chunk.is_file():
+            content = bytearray(chunk.read_bytes())
+            content[len(content) // 2] ^= 1
+            chunk.write_bytes(content)
+    out = tmp_path / "x.png"
+    said = mistake(capsys, "plot", store, "--out", out, "--colour-by", colour)
+    assert f"{store} is damaged, radiofix check {store} tells where" in said
+    assert not out.exists()
+
+
 def test_a_link_and_a_scene_are_drawn(tmp_path, store):
     link, scene = tmp_path / "link.png", tmp_path / "scene.png"
     assert main(["plot", str(store), "--link", "3,1", "--out", str(link)]) == 0
@@ -110,7 +135,14 @@ def test_mistakes_are_one_line_and_leave_nothing(capsys, tmp_path, store):
         (("trace", "o1", "--out", out, "--set", "wall_distance=99"), "wall_distance must lie"),
         (("trace", "o1", "--out", tmp_path / "no" / "x"), "does not exist: make it"),
         (("trace", "o1", "--out", store, "--users", "5"), "exists already"),
+        (
+            ("trace", "o1", "--out", out, "--set", "wall_distance=abc"),
+            "must be a number, got 'abc'",
+        ),
+        (("trace", "city:1", "--out", out, "--set", "name=abc"), "argument 'name'"),
         (("trace", "o1", "--out", out, "--split-sizes", "1,2"), "three numbers"),
+        (("trace", "o1", "--out", out, "--split-sizes=-5,1,1"), "none negative"),
+        (("plot", "city:5", "--out", tmp_path / "x.png", "--set", "name=x"), "argument 'name'"),
         (("info", tmp_path / "none"), "is no store"),
         (("check", tmp_path / "none"), "does not exist"),
         (("plot", store, "--out", tmp_path / "x.gif"), ".gif"),

@@ -45,6 +45,22 @@ def test_the_short_form_of_a_file_keeps_colons_in_its_path(tmp_path):
         ("munich:3", {}, "scene munich:3 has a part too many"),
         ("o1", {"colour": 1}, "unexpected keyword argument 'colour'; it takes frequency"),
         ("osm:nowhere.osm", {}, "nowhere.osm is no file"),
+        (
+            "o1",
+            {"wall_distance": "abc"},
+            r"scene o1: wall_distance must be a number, got 'abc' \(d",
+        ),
+        ("o1", {"heights_seed": -1}, "heights_seed must not be negative, got -1"),
+        ("city:1", {"blocks": 3}, "scene city: blocks must be a list of whole numbers, got 3"),
+        ("city:1", {"spacing": 1e-320}, "makes inf places: use a wider one"),
+        ("munich", {"spacing": "abc"}, "scene munich: spacing must be a number, got 'abc'"),
+        ("munich", {"name": "florence"}, "unexpected keyword argument 'name'; it takes spacing"),
+        ("osm:a.osm", {"stations": [1, 2]}, "stations must be a list of lists of numbers, got"),
+        (
+            "osm:a.osm",
+            {"stations": "far"},
+            "stations must be a list of lists of numbers, got 'far'",
+        ),
     ],
 )
 def test_what_cannot_be_built_is_refused_in_one_line(name, arguments, message):

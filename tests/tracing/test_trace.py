@@ -1,6 +1,7 @@
 """Traced paths obey geometry, and a trace can be killed at any moment."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -87,6 +88,7 @@ def test_a_traced_store_is_sound_and_lists_its_origin(whole):
     assert report.ok, [f for f in report.findings if not f.ok]
     attributes = open_paths(whole).attributes
     assert attributes["plan"]["users"] == "1-7"
+    assert attributes["split_sizes"] == [10_000, 1_000, 10_000]
     assert attributes["tracer"].startswith("Sionna RT 2")
     assert attributes["station_names"] == ["3", "10"]
     scene_map = open_paths(whole).map
@@ -124,6 +126,58 @@ def test_a_store_is_never_overwritten(whole):
     with pytest.raises(StoreError, match="exists already"):
         trace(PLAN, whole, resume=True)
     assert content(whole) == before
+
+
+def write_house(file: Path, height: float) -> bytes:
+    """A GeoJSON file of one house, some 22 by 22 m."""
+    corners = [[0.0, 0.0], [2e-4, 0.0], [2e-4, 2e-4], [0.0, 2e-4], [0.0, 0.0]]
+    house = {
+        "type": "Feature",
+        "properties": {"height": height},
+        "geometry": {"type": "Polygon", "coordinates": [corners]},
+    }
+    file.write_text(json.dumps({"type": "FeatureCollection", "features": [house]}))
+    return file.read_bytes()
+
+
+def test_a_trace_whose_file_changed_is_not_gone_on_with(tmp_path):
+    """Units of two worlds must not come into one store."""
+    file, out = tmp_path / "site.geojson", tmp_path / "site.zarr"
+    plan = TracePlan(f"osm:{file}", {"station_count": 1}, users="6", bounces=1, rays=500)
+    seen = []
+
+    def cut_off(plan, units):
+        seen.append(plan)
+        raise InterruptedError
+
+    low = write_house(file, 9.0)
+    with pytest.raises(InterruptedError):
+        trace(plan, out, cut_off)
+    write_house(file, 18.0)
+    with pytest.raises(
+        StoreError, match=r"begun with the scene's sha256=.*same arguments and file"
+    ):
+        trace(plan, out, cut_off, resume=True)
+    # A worker that reads the file later than the trace did is no better off.
+    with pytest.raises(ValueError, match=r"site.geojson has sha256=.*: bring the file back"):
+        engines.trace_unit(seen[0].to_json(), 0)
+    file.write_bytes(low)
+    trace(plan, out, resume=True, split_sizes=(3, 2, 1))
+    store = open_paths(out)
+    assert store.map.vertices[:, 2].max() == 9.0
+    assert store.attributes["plan"]["arguments"]["sha256"] == hashlib.sha256(low).hexdigest()
+    assert store.attributes["split_sizes"] == [3, 2, 1]
+    assert [len(store.split("random", p)) for p in ("train", "validation", "test")] == [3, 2, 1]
+
+
+@pytest.mark.parametrize("sizes", [(-5, 1, 1), (1, 2, -3), (1, 2), ()])
+def test_impossible_split_sizes_are_refused_before_anything_is_traced(tmp_path, sizes):
+    def never(plan, units):
+        raise AssertionError("traced")
+
+    with pytest.raises(ValueError, match="must be three numbers of users, none negative"):
+        trace(PLAN, tmp_path / "o1.zarr", never, split_sizes=sizes)
+    assert not list(tmp_path.iterdir())
 
 
 def test_two_processes_find_the_same(whole, tmp_path):

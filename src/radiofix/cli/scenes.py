@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def picture(name: str, **arguments: object) -> Figure:
+def picture(name: str, /, **arguments: object) -> Figure:
     """A scene from above: buildings, default stations, and where users may stand."""
     scene = catalogue.scene(name, **arguments)
     users = scene.user_position

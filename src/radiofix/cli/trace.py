@@ -72,8 +72,6 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(options: argparse.Namespace) -> int:
     """Traces with a bar that shows the rate and the time left."""
-    if len(options.split_sizes) != 3:
-        raise ValueError("split_sizes needs three numbers: training, validation, test")
     plan = TracePlan(
         scene=options.scene,
         arguments=key_values(options.set),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,15 @@ def put_splits(
         _log.warning("no split region: %s", error)
         return
     put("split_region", region)
+
+
+def expect_sizes(sizes: Sequence[int]) -> None:
+    """Refuses sizes of the split `random`, before any work is done for it."""
+    if len(sizes) != 3 or min(sizes) < 0:
+        raise ValueError(
+            f"split_sizes={','.join(map(str, sizes))} must be three numbers of users, "
+            "none negative: training, validation, test"
+        )
 
 
 def random_split(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from shapely.geometry import Polygon
 
 from radiofix.data.schema import SPLIT_CODES
-from radiofix.data.store import Map, PathStore
+from radiofix.data.store import Map, PathStore, reading
 from radiofix.pictures import style
 from radiofix.scenes.scene import Mesh
 from radiofix.types import Station
@@ -55,8 +55,9 @@ def scene_picture(
     strongest one's power, the paths of all. What is not given is taken from the store.
     """
     if store is not None:
-        stations = stations or store.stations
-        users = users if users is not None else store.dataset["user_position"].values
+        with reading(store.path):
+            stations = stations or store.stations
+            users = users if users is not None else store.dataset["user_position"].values
         _expect_column(store, station)
     if colour_by is not None and store is None:
         raise ValueError(f"colour_by={colour_by!r} needs a store: give store=, or None as colour")
@@ -128,7 +129,8 @@ def _draw_users(
         _points(axes, known, area, style.BLUE, f"user ({len(known):,})")
     elif colour_by.startswith("split:"):
         name = colour_by.removeprefix("split:")
-        parts = {part: store.split(name, part) for part in SPLIT_CODES}
+        with reading(store.path):
+            parts = {part: store.split(name, part) for part in SPLIT_CODES}
         _draw_classes(axes, users, area, SPLIT, parts)
     elif colour_by == "los":
         seen = _by_user(store, station, ("interactions",), _sight)
@@ -178,7 +180,9 @@ def _by_user(
         part = store.dataset[list(names)].isel(
             user=slice(start, start + BLOCK_USERS), station=columns
         )
-        blocks.append(of(*(part[name].values for name in names)))
+        with reading(store.path):
+            values = [part[name].values for name in names]
+        blocks.append(of(*values))
     return np.concatenate(blocks)
 
 

@@ -158,7 +158,9 @@ def read_meshes(file: Path) -> tuple[Mesh, ...]:
         vertices, faces = read_ply(solid)
         material = materials[reference.get("id", "")]
         building = solid.stem.lower() not in GROUND
-        meshes.append(Mesh(solid.stem, vertices, faces, material, building))
+        # Sionna names the walls and the roof of a house alike but for what follows the last dash.
+        house = solid.stem.rpartition("-")[0]
+        meshes.append(Mesh(solid.stem, vertices, faces, material, building, house))
     return tuple(meshes)
 
 

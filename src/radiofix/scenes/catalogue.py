@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from radiofix.scenes.arguments import expect_arguments
 from radiofix.scenes.builtin import CITIES, builtin
 from radiofix.scenes.city import city
 from radiofix.scenes.o1 import o1
@@ -33,7 +33,7 @@ def names() -> dict[str, str]:
     return dict(DESCRIPTIONS)
 
 
-def scene(name: str, **arguments: Any) -> Scene:
+def scene(name: str, /, **arguments: Any) -> Scene:
     """Builds a scene by its name (`o1`, `munich`, `city:17`, `osm:PATH`) and its own arguments."""
     base, colon, short = name.partition(":")
     if base not in BUILDERS:
@@ -43,12 +43,7 @@ def scene(name: str, **arguments: Any) -> Scene:
     if colon:
         arguments = {**arguments, **_short_form(base, short, arguments)}
     builder = BUILDERS[base]
-    signature = inspect.signature(builder)
-    try:
-        signature.bind(**arguments)
-    except TypeError as error:
-        takes = ", ".join(signature.parameters)
-        raise ValueError(f"scene {base}: {error}; it takes {takes}") from None
+    expect_arguments(base, builder, arguments)
     return builder(**arguments)
 
 

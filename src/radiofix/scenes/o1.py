@@ -32,15 +32,18 @@ def o1(
     frequency: float = 3.5e9,
     wall_distance: float = 2.504,
     heights_seed: int = 0,
-    station_yaw: Mapping[int, float] | None = None,
+    station_yaw: Mapping[int, float] | Mapping[str, float] | None = None,
 ) -> Scene:
     """Builds O1: walls `wall_distance` [m] behind the stations, heights from a seed.
 
-    `station_yaw` [rad] turns stations by number; the others face their street.
+    `station_yaw` [rad] turns stations by number, which JSON has as text; the others face their
+    street.
     """
     if not 0.5 <= wall_distance <= 5.0:
         raise ValueError(f"wall_distance must lie between 0.5 and 5 m, got {wall_distance:g}")
-    stations = _stations(frequency, dict(station_yaw or {}))
+    if heights_seed < 0:
+        raise ValueError(f"heights_seed must not be negative, got {heights_seed}")
+    stations = _stations(frequency, {str(k): v for k, v in (station_yaw or {}).items()})
     position, group, row = _users()
     return Scene(
         name="o1",
@@ -61,7 +64,7 @@ def o1(
     )
 
 
-def _stations(frequency: float, yaw: dict[int, float]) -> dict[int, Station]:
+def _stations(frequency: float, yaw: dict[str, float]) -> dict[int, Station]:
     places: dict[int, tuple[float, float, float]] = {}
     for i, y in enumerate(MAIN_Y):
         places[2 * i + 1] = (ODD_X, y, 0.0)
@@ -69,13 +72,13 @@ def _stations(frequency: float, yaw: dict[int, float]) -> dict[int, Station]:
     for i, x in enumerate(CROSS_X):
         places[2 * i + 13] = (x, SOUTH_Y, np.pi / 2)
         places[2 * i + 14] = (x, NORTH_Y, -np.pi / 2)
-    unknown = sorted(set(yaw) - set(places))
+    unknown = [number for number in yaw if number not in map(str, places)]
     if unknown:
         raise ValueError(f"station_yaw names station {unknown[0]}: o1 has stations 1 to 18")
     return {
         number: Station(
             torch.tensor([x, y, STATION_HEIGHT], dtype=torch.float64),
-            torch.tensor([yaw.get(number, faces), 0.0, 0.0], dtype=torch.float64),
+            torch.tensor([yaw.get(str(number), faces), 0.0, 0.0], dtype=torch.float64),
             frequency,
             str(number),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -55,13 +56,15 @@ def osm(
     default_height: float = 10.0,
     origin: Sequence[float] | None = None,
     frequency: float = 3.5e9,
+    sha256: str | None = None,
 ) -> Scene:
     """Builds a scene from a file of footprints with `height` or `building:levels` (3 m each).
 
     `stations` are (x, y, z) or (x, y, z, yaw) in metres and radians round `origin` (latitude,
     longitude; the centre of the buildings by default); without them `station_count` stations
     hang `station_height` [m] high off the most open corners. Users stand `spacing` [m] apart, up
-    to `margin` [m] round the buildings. The ground is taken to be flat.
+    to `margin` [m] round the buildings. The ground is taken to be flat. A file whose content has
+    not the `sha256` that is given is refused.
     """
     file = Path(file)
     kind = file.suffix.lower()
@@ -73,6 +76,10 @@ def osm(
         raise ValueError(f"default_height must be positive, got {default_height:g}")
     if margin < 0:
         raise ValueError(f"margin must not be negative, got {margin:g}")
+    with file.open("rb") as content:
+        found_sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    if sha256 not in (None, found_sha256):
+        raise ValueError(f"{file} has sha256={found_sha256}, not {sha256}: bring the file back")
     found, refused = READERS[kind](file)
     centre = _origin(origin, found, file)
     footprints, faulty = _footprints(found, centre, default_height)
@@ -119,6 +126,7 @@ def osm(
         },
         origin=(centre[0], centre[1], 0.0),
         licence=OPENSTREETMAP if READERS[kind] is read_osm else f"unknown: that of {file.name}",
+        file_sha256=found_sha256,
     )
 
 

@@ -123,10 +123,11 @@ def free_grid(
         raise ValueError(f"bounds must be x from, y from, x to, y to, got {bounds}")
     if not (np.isfinite(spacing) and spacing > 0):
         raise ValueError(f"spacing must be positive, got {spacing:g}")
-    columns = int((x_to - x_from) / spacing + 1e-9) + 1
-    lines = int((y_to - y_from) / spacing + 1e-9) + 1
-    if columns * lines > MOST_PLACES:
-        raise ValueError(f"spacing={spacing:g} makes {columns * lines} places: use a wider one")
+    across, along = (x_to - x_from) / spacing, (y_to - y_from) / spacing
+    many = (across + 1) * (along + 1)
+    if many > MOST_PLACES:
+        raise ValueError(f"spacing={spacing:g} makes {many:.3g} places: use a wider one")
+    columns, lines = int(across + 1e-9) + 1, int(along + 1e-9) + 1
     y, x = np.meshgrid(
         y_from + spacing * np.arange(lines), x_from + spacing * np.arange(columns), indexing="ij"
     )

@@ -17,7 +17,7 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """One solid of a scene."""
+    """One solid of a scene, or one surface of it."""
 
     name: str
     vertices: FloatArray
@@ -28,6 +28,8 @@ class Mesh:
     """An ITU material by Sionna's name, e.g. "concrete"."""
     building: bool = True
     """False: ground, or what no user can be inside of."""
+    part_of: str = ""
+    """The building that this mesh and others make up; empty: it is one by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +52,5 @@ class Scene:
     origin: tuple[float, float, float] | None = None
     """Latitude [deg], longitude [deg] and height [m] of (0, 0, 0), where known."""
     licence: str = "Apache-2.0"
+    file_sha256: str | None = None
+    """Of the user's file that it was read from; its builder takes it as `sha256`, to hold it to."""

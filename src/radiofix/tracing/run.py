@@ -10,6 +10,8 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,8 @@ import numpy as np
 
 import radiofix
 from radiofix.data import schema
-from radiofix.data.splits import RANDOM_SIZES, put_splits
-from radiofix.data.store import CHUNK_USERS, Map, StoreError, StoreWriter
+from radiofix.data.splits import RANDOM_SIZES, expect_sizes, put_splits
+from radiofix.data.store import CHUNK_USERS, Map, StoreError, StoreWriter, expect_new
 from radiofix.scenes import catalogue
 from radiofix.scenes.scene import Scene
 from radiofix.tracing.engines import Engine, in_process
@@ -38,10 +40,13 @@ def trace(
     progress: Progress = lambda before, done, total: None,
 ) -> None:
     """Traces a plan into the store `out`; `resume` goes on with one that was cut off."""
-    if out.exists():
-        raise StoreError(f"{out} exists already: choose another --out or remove it")
+    expect_new(out)
+    expect_sizes(split_sizes)
     tracer = require_tracer()
     scene = catalogue.scene(plan.scene, **plan.arguments)
+    if scene.file_sha256 is not None:
+        # Whoever reads the file again, a worker or a resumed trace, is held to what is in it now.
+        plan = replace(plan, arguments={**plan.arguments, "sha256": scene.file_sha256})
     stations = plan.station_numbers(scene)
     users = plan.user_rows(scene)
     folder = _unit_folder(out, {"plan": json.loads(plan.to_json()), "tracer": tracer}, resume)
@@ -53,9 +58,8 @@ def trace(
         _keep(folder, number, found)
         done += units[number].stop - units[number].start
         progress(before, done, len(users))
-    with StoreWriter(
-        out, _attributes(plan, scene, stations, tracer), len(users), len(stations)
-    ) as store:
+    attributes = _attributes(plan, scene, stations, tracer) | {"split_sizes": list(split_sizes)}
+    with StoreWriter(out, attributes, len(users), len(stations)) as store:
         _write_scene(store, plan, scene, stations, users)
         put_splits(store, scene.user_position[users], split_sizes, plan.seed)
         _write_paths(store, folder, len(units), plan.paths)
@@ -75,7 +79,7 @@ def _unit_folder(out: Path, identity: Mapping[str, Any], resume: bool) -> Path:
             name, then, now = _difference(begun, dict(identity))
             raise StoreError(
                 f"{out} was begun with {name}={then}, now {name}={now}: "
-                f"use the same arguments, or remove {folder}"
+                f"use the same arguments and files, or remove {folder}"
             )
         return folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,9 +88,17 @@ def _unit_folder(out: Path, identity: Mapping[str, Any], resume: bool) -> Path:
 
 
 def _difference(begun: dict[str, Any], now: dict[str, Any]) -> tuple[str, Any, Any]:
-    old, new = ({**d["plan"], "tracer": d["tracer"]} for d in (begun, now))
-    name = next(k for k in sorted(set(old) | set(new)) if old.get(k) != new.get(k))
-    return name, old.get(name), new.get(name)
+    old, new = _flat(begun), _flat(now)
+    absent = "not given"
+    rows = ((k, old.get(k, absent), new.get(k, absent)) for k in sorted(set(old) | set(new)))
+    return next(row for row in rows if row[1] != row[2])
+
+
+def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """An identity name by name, so that what differs can be told without the rest."""
+    plan = dict(identity["plan"])
+    arguments = {f"the scene's {k}": v for k, v in plan.pop("arguments").items()}
+    return {**plan, **arguments, "tracer": identity["tracer"]}
 
 
 def _unit_file(folder: Path, number: int) -> Path:
@@ -147,9 +159,11 @@ def scene_map(scene: Scene) -> Map:
     """The meshes of a scene as the one mesh that a store carries."""
     materials = tuple(sorted({mesh.material for mesh in scene.meshes}))
     starts = np.cumsum([0, *(len(mesh.vertices) for mesh in scene.meshes[:-1])])
-    numbers = np.cumsum([mesh.building for mesh in scene.meshes]) - 1
+    solids = [mesh.part_of or row for row, mesh in enumerate(scene.meshes)]
+    built = [mesh.building for mesh in scene.meshes]
+    numbers = {solid: n for n, solid in enumerate(dict.fromkeys(compress(solids, built)))}
     counts = [len(mesh.faces) for mesh in scene.meshes]
-    building = [n if mesh.building else -1 for n, mesh in zip(numbers, scene.meshes, strict=True)]
+    building = [numbers[s] if is_one else -1 for s, is_one in zip(solids, built, strict=True)]
     return Map(
         vertices=np.concatenate([mesh.vertices for mesh in scene.meshes]),
         faces=np.concatenate([m.faces + s for m, s in zip(scene.meshes, starts, strict=True)]),
