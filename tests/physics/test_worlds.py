@@ -98,7 +98,8 @@ def test_users_stand_in_front_of_their_station_and_all_over_the_ranges():
     user = worlds.draw(4000, seeded(3)).user_position
     assert (user[:, 0] >= 0).all()
     distance = user[:, :2].norm(dim=-1)
-    assert distance.min() < 6 and 380 < distance.max() < math.hypot(400, 100)
+    assert distance.min() < 6
+    assert 380 < distance.max() < math.hypot(400, 100)
     assert abs(float((user[:, 1] > 0).double().mean()) - 0.5) < 0.03
 
 

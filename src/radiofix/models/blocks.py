@@ -37,7 +37,8 @@ def attention(
         return F.scaled_dot_product_attention(query, key, value)
     # Backward through torch's own costs six times as much on a CPU, at a few hundred tokens.
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
-    return scores.softmax(-1).to(value.dtype) @ value
+    mixed: Tensor = scores.softmax(-1).to(value.dtype) @ value
+    return mixed
 
 
 class Block(nn.Module):

@@ -17,6 +17,10 @@ REACH = 100.0
 """A network's output of 1 [m]; a unit, not a fit, so that heads fit worlds they never saw."""
 
 
+HANDHELD = 1.5
+"""Height of users of whom nothing is known [m]."""
+
+
 class FrameHead(StationHead):
     """Where the user stands from the station, with a covariance; nothing of the scene is learnt.
 
@@ -30,7 +34,7 @@ class FrameHead(StationHead):
         self.dim = dim
         self.hidden = nn.Sequential(nn.Linear(dim, dim), nn.GELU())
         self.output = nn.Linear(dim, 5)
-        self.register_buffer("height", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("height", torch.full((), HANDHELD, dtype=torch.float64))
 
     def penultimate(self, latent: Latent, sounding: Sounding) -> Float[Tensor, "link dim"]:
         """Features of each link."""

@@ -57,7 +57,7 @@ def _middles(
     """Mean of each `size` neighbours, and the mean step between them."""
     missing = -values.shape[1] % size
     padded = torch.cat([values, values[:, -1:].expand(-1, missing, -1)], 1)
-    grouped = padded.unflatten(1, (-1, size))
+    grouped = padded.view(len(padded), -1, size, padded.shape[-1])
     step = (grouped[:, :, -1] - grouped[:, :, 0]) / max(1, size - 1)
     return grouped.mean(2), step
 

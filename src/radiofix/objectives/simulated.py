@@ -92,7 +92,8 @@ class Simulated(Objective):
         if estimate.scale is not None:
             surprise = negative_log_likelihood(away.detach(), estimate.scale)
             loss = loss + 0.1 * surprise
-        return loss.float().mean()
+        mean: Tensor = loss.float().mean()
+        return mean
 
     def _combs(self, links: int, generator: torch.Generator, device: torch.device) -> Tensor:
         """True where a link's comb has a pilot; most links have one everywhere."""
@@ -101,4 +102,5 @@ class Simulated(Objective):
         step = torch.where(thin[:, None], step, 1)
         rows = torch.arange(self.antennas, device=device) % step[:, :1] == 0
         columns = torch.arange(self.subcarriers, device=device) % step[:, 1:] == 0
-        return rows[:, :, None] & columns[:, None, :]
+        grid: Tensor = rows[:, :, None] & columns[:, None, :]
+        return grid

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from radiofix.physics.arrays import Array, ula
 from radiofix.physics.impairments import Impairments, add_noise, mean_power, noise_variance
 from radiofix.physics.ofdm import Pilots, subcarrier_index
 from radiofix.physics.synthesis import Wavefront, element_positions, response
-from radiofix.types import SPEED_OF_LIGHT, Paths, Sounding
+from radiofix.types import SPEED_OF_LIGHT, Paths, Sounding, Station
 
 _BLOCK_ELEMENTS = {"cpu": 2**19, "cuda": 2**26}
 """Antennas times subcarriers made at a time: on a CPU what fits its cache."""
@@ -168,6 +169,42 @@ class Channel:
             station_orientation=paths.station_orientation,
             user=paths.user,
             station=paths.station,
+        )
+
+    def describe(
+        self,
+        csi: Complex[Tensor, "link antenna subcarrier"],
+        stations: Station | Sequence[Station],
+    ) -> Sounding:
+        """Given CSI together with this channel's band and array, and its stations.
+
+        Args:
+            csi: of each link, zeros where nothing was observed.
+            stations: one for all links or one for each.
+        """
+        each = [stations] * len(csi) if isinstance(stations, Station) else list(stations)
+        if len(each) != len(csi):
+            raise ValueError(f"{len(each)} stations for {len(csi)} links: give one, or one a link")
+        expected = (len(self.array), self.subcarriers)
+        if tuple(csi.shape[1:]) != expected:
+            raise ValueError(
+                f"csi has {csi.shape[1]} antennas and {csi.shape[2]} subcarriers, "
+                f"the channel {expected[0]} and {expected[1]}: describe the channel it came through"
+            )
+        device = csi.device
+        numbers: dict[int, int] = {}
+        number = [numbers.setdefault(id(s), len(numbers)) for s in each]
+        carrier = torch.tensor([s.carrier_frequency for s in each], dtype=torch.float64)
+        position = element_positions(self.array, carrier)
+        wavelength = SPEED_OF_LIGHT / carrier
+        return Sounding(
+            csi=csi,
+            frequency=self.baseband_frequency.to(device).expand(len(csi), -1).float(),
+            antenna=(position / wavelength[:, None, None]).float().to(device),
+            station_position=torch.stack([s.position for s in each]).to(device),
+            station_orientation=torch.stack([s.orientation for s in each]).to(device),
+            user=torch.arange(len(csi), device=device),
+            station=torch.tensor(number, device=device),
         )
 
     def _noise_floor(

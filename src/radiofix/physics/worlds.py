@@ -74,7 +74,8 @@ class Worlds:
         user_height = draw.uniform(*self.user_height)
         user, normal, offset = self._street(draw)
         there = torch.cat(
-            [draw.uniform(0.0, 1.0, 2) < self.walls[0], draw.uniform(0.0, 1.0, 2) < self.walls[1]], -1
+            [draw.uniform(0.0, 1.0, 2) < self.walls[0], draw.uniform(0.0, 1.0, 2) < self.walls[1]],
+            -1,
         )
         wall_permittivity = draw.uniform(2.0, 10.0, WALLS)
         ground_permittivity = draw.uniform(2.0, 14.0)
@@ -131,7 +132,9 @@ class Worlds:
         aligned = draw.uniform(0.0, 1.0) < self.aligned
         turn = torch.where(aligned, 0.05 * draw.normal(), turned)
         far = torch.where(
-            draw.uniform(0.0, 1.0) < 0.5, draw.uniform(0.0, self.range[1]), draw.log_uniform(*self.range)
+            draw.uniform(0.0, 1.0) < 0.5,
+            draw.uniform(0.0, self.range[1]),
+            draw.log_uniform(*self.range),
         )
         along = far * (draw.uniform(0.0, 1.0) - 0.5).sign()
         across = width * draw.uniform(0.02, 0.98)
@@ -275,8 +278,10 @@ def _mirror(
 
 
 def _cosine(vector: Float[Tensor, "link 3"], axis: int) -> Float[Tensor, " link"]:
-    return vector[:, axis].abs() / vector.norm(dim=-1)
+    cosine: Tensor = vector[:, axis].abs() / vector.norm(dim=-1)
+    return cosine
 
 
 def _amplitude(decibel: Tensor) -> Tensor:
-    return torch.pow(10.0, decibel / 20)
+    amplitude: Tensor = (decibel * (math.log(10) / 20)).exp()
+    return amplitude

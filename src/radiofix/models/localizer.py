@@ -1,0 +1,113 @@
+"""An encoder and a head: channels to positions with an honest uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+from radiofix.models.calibration import Calibration
+from radiofix.models.heads import Estimate
+from radiofix.models.latent import Encoder, Latent
+from radiofix.physics.channel import Channel
+from radiofix.types import Fix, Sounding, Station, Truth
+
+LINKS = 512
+"""Located at a time."""
+
+
+class Localizer(nn.Module):
+    """Channels to what its head makes of them; with a position head, to fixes."""
+
+    def __init__(self, encoder: Encoder, head: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+        self.calibration = Calibration(encoder.dim)
+
+    def forward(self, sounding: Sounding) -> Any:
+        """What the head makes of each link."""
+        return self.head(self.encoder(sounding), sounding)
+
+    def locate(
+        self,
+        csi: Complex[Tensor, "link antenna subcarrier"],
+        stations: Station | Sequence[Station],
+        channel: Channel,
+    ) -> Fix:
+        """Where the user of each link stands.
+
+        Args:
+            csi: of each link, linear amplitude, zeros where nothing was observed.
+            stations: that received it: one for all links or one for each.
+            channel: its band and its array; noise and faults in it mean nothing here.
+        """
+        return self.fix(channel.describe(csi, stations))
+
+    @torch.no_grad()
+    def fix(self, sounding: Sounding) -> Fix:
+        """Where the user of each link stands, in bounded memory."""
+        learning = self.training
+        self.eval()
+        parts = [
+            self._fix(sounding[slice(start, start + LINKS)])
+            for start in range(0, max(1, len(sounding)), LINKS)
+        ]
+        self.train(learning)
+        return Fix(
+            torch.cat([part.position for part in parts]),
+            torch.cat([part.covariance for part in parts]),
+            torch.cat([part.trusted for part in parts]),
+        )
+
+    @torch.no_grad()
+    def calibrate(
+        self, training: Sequence[Sounding], validation: Sequence[tuple[Sounding, Truth]]
+    ) -> None:
+        """Makes uncertainty honest, by links trained on and by labelled ones held out."""
+        learning = self.training
+        self.eval()
+        known = torch.cat([self._encode(sounding).summary for sounding in training])
+        features, errors, scales = [], [], []
+        for sounding, truth in validation:
+            latent = self._encode(sounding)
+            estimate = self._place(latent, sounding)
+            features.append(latent.summary)
+            errors.append((estimate.position - truth.position).double())
+            scales.append(horizontal_scale(estimate))
+        error = torch.cat(errors)
+        self.calibration.fit_ellipses(error[:, :2], torch.cat(scales))
+        self.calibration.fit_height(error[:, 2])
+        self.calibration.fit_features(known, torch.cat(features))
+        self.train(learning)
+
+    def _fix(self, sounding: Sounding) -> Fix:
+        latent = self._encode(sounding)
+        estimate = self._place(latent, sounding)
+        return Fix(
+            estimate.position.double(),
+            self.calibration.covariance(horizontal_scale(estimate)),
+            self.calibration.trusted(latent.summary),
+        )
+
+    def _encode(self, sounding: Sounding) -> Latent:
+        return self.encoder(sounding)
+
+    def _place(self, latent: Latent, sounding: Sounding) -> Estimate:
+        estimate = self.head(latent, sounding)
+        if not isinstance(estimate, Estimate):
+            raise ValueError(
+                f"{type(self.head).__name__} gives no positions: locate with a position head"
+            )
+        return estimate
+
+
+def horizontal_scale(estimate: Estimate) -> Float[Tensor, "link 2 2"]:
+    """The stated Cholesky factors; 1 m in every direction where a head states none."""
+    if estimate.scale is not None:
+        return estimate.scale.double()
+    plain = torch.eye(2, dtype=torch.float64, device=estimate.position.device)
+    return plain.expand(len(estimate.position), 2, 2)

@@ -1,0 +1,110 @@
+"""Channels in, fixes out: what `locate` says is what the model says, calibrated."""
+
+import pytest
+import torch
+
+from models.soundings import random_sounding, random_truth
+from physics.links import random_links
+from radiofix.models import localizer as module
+from radiofix.models.calibration import coverage
+from radiofix.models.frame import FrameHead
+from radiofix.models.heads import PositionHead, ToaHead
+from radiofix.models.localizer import Localizer, horizontal_scale
+from radiofix.models.radiofix import RadiofixEncoder
+from radiofix.physics.arrays import ula
+from radiofix.physics.channel import Channel
+from radiofix.types import Station
+
+STATION = Station(
+    torch.tensor([10.0, 20.0, 6.0], dtype=torch.float64),
+    torch.tensor([0.3, 0.0, 0.0], dtype=torch.float64),
+    3.5e9,
+)
+
+
+def localizer(head=None):
+    torch.manual_seed(0)
+    return Localizer(RadiofixEncoder(16, 1, 2, 4, 8), head or FrameHead(16)).eval()
+
+
+def channels(links=7):
+    channel = Channel(10e6, 16, ula(8))
+    generator = torch.Generator().manual_seed(1)
+    return channel, 1e-4 * torch.randn(links, 8, 16, generator=generator, dtype=torch.complex64)
+
+
+def test_described_csi_is_what_the_channel_itself_would_have_sounded():
+    paths, channel = random_links(5), Channel(20e6, 16, ula(8), snr_db=10.0)
+    sounding = channel.sound(paths)
+    stations = [
+        Station(p, o, float(f))
+        for p, o, f in zip(
+            paths.station_position, paths.station_orientation, paths.carrier_frequency, strict=True
+        )
+    ]
+    described = channel.describe(sounding.csi, stations)
+    for name in ("frequency", "antenna", "station_position", "station_orientation"):
+        assert torch.allclose(getattr(described, name), getattr(sounding, name)), name
+    assert described.station.tolist() == [0, 1, 2, 3, 4]
+    assert channel.describe(sounding.csi, stations[0]).station.tolist() == [0] * 5
+
+
+def test_csi_that_did_not_come_through_the_channel_is_refused():
+    channel, csi = channels()
+    with pytest.raises(ValueError, match="8 antennas and 15 subcarriers, the channel 8 and 16"):
+        channel.describe(csi[:, :, 1:], STATION)
+    with pytest.raises(ValueError, match="3 stations for 7 links"):
+        channel.describe(csi, [STATION] * 3)
+
+
+def test_a_fix_is_the_heads_estimate_with_its_covariance_whatever_the_pieces(monkeypatch):
+    channel, csi = channels()
+    model = localizer()
+    model.calibration.stretch.fill_(2.0)
+    model.calibration.height_deviation.fill_(0.5)
+    fix = model.locate(csi, STATION, channel)
+    estimate = model(channel.describe(csi, STATION))
+    assert torch.allclose(fix.position, estimate.position)
+    expected = 4 * estimate.scale @ estimate.scale.mT
+    assert torch.allclose(fix.covariance[:, :2, :2], expected)
+    assert torch.allclose(fix.covariance[:, 2, 2], torch.tensor(0.25, dtype=torch.float64))
+    assert fix.covariance[:, 2, :2].abs().max() == 0
+    monkeypatch.setattr(module, "LINKS", 3)
+    pieces = model.locate(csi, STATION, channel)
+    assert torch.allclose(pieces.position, fix.position)
+    assert torch.allclose(pieces.covariance, fix.covariance)
+
+
+def test_after_calibration_validation_users_are_covered_as_stated_and_strangers_not_trusted():
+    model = localizer()
+    training = [random_sounding(200, seed) for seed in (0, 1)]
+    validation = [(random_sounding(300, 2), random_truth(300))]
+    model.calibrate(training, validation)
+    sounding, truth = validation[0]
+    estimate = model(sounding)
+    away = (estimate.position - truth.position)[:, :2]
+    held = coverage(away, model.calibration.stretched(horizontal_scale(estimate)))
+    assert held == pytest.approx(0.9, abs=0.01)
+    fix = model.fix(sounding)
+    assert 0.98 < fix.trusted.double().mean() < 1
+    strange = sounding.with_csi(torch.ones_like(sounding.csi) * 1e3)
+    assert not model.fix(strange).trusted.any()
+
+
+def test_a_head_without_a_covariance_gets_one_circle_for_all():
+    head = PositionHead(16)
+    head.fit([random_sounding()], [random_truth()])
+    model = localizer(head)
+    validation = (random_sounding(100, 3), random_truth(100))
+    model.calibrate([random_sounding()], [validation])
+    covariance = model.fix(validation[0]).covariance[:, :2, :2]
+    radius = model.calibration.stretch
+    assert torch.allclose(covariance, radius**2 * torch.eye(2, dtype=torch.float64))
+
+
+def test_a_head_that_gives_no_position_is_refused():
+    channel, csi = channels()
+    head = ToaHead(16)
+    head.fit([random_sounding()], [random_truth()])
+    with pytest.raises(ValueError, match="ToaHead gives no positions"):
+        localizer(head).locate(csi, STATION, channel)
