@@ -31,8 +31,8 @@ def test_the_loss_is_the_error_over_the_distance_and_the_surprise_of_it():
         0.5 * e @ np.linalg.solve(c, e) + 0.5 * np.log(np.linalg.det(2 * np.pi * c))
         for e, c in zip(away, covariance, strict=True)
     ]
-    share = np.linalg.norm(away, axis=1) / (10 + np.linalg.norm(position, axis=1))
-    expected = np.mean(share + 0.1 * np.array(surprise))
+    share = np.linalg.norm(away, axis=1) / np.sqrt(np.trace(covariance, axis1=1, axis2=2))
+    expected = np.mean(share + np.array(surprise))
     assert np.isclose(float(objective([latent], prepared)), expected, rtol=1e-5)
 
 

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import radiofix
-from radiofix.cli import bench, importing, plot, scenes, stores, trace
+from radiofix.cli import bench, importing, models, plot, scenes, stores, trace
 from radiofix.cli.terminal import plain_warning
 
-ROOMS = (scenes, trace, stores, importing, plot, bench)
+ROOMS = (scenes, trace, stores, importing, plot, models, bench)
 
 
 class Parser(argparse.ArgumentParser):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from radiofix.benchmark.channel import measure
 from radiofix.cli.terminal import add_command, positive_int, say
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds `bench channel`."""
+    """Adds `bench channel` and `bench train`."""
     description = "Measure speed and accuracy."
     kinds = commands.add_parser(
         "bench", help=description, description=description, allow_abbrev=False
@@ -22,6 +23,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument("--antennas", type=positive_int, default=32)
     command.add_argument("--subcarriers", type=positive_int, default=128)
     command.add_argument("--repeats", type=positive_int, default=101)
+    command.add_argument("--device", default="cpu")
+    command = add_command(
+        kinds, "train", train, "Samples a second of a pretraining step, beside bare layers."
+    )
+    command.add_argument("recipe", metavar="RECIPE", type=Path, help="of pretraining, a YAML file")
+    command.add_argument("--set", action="extend", nargs="+", default=[], metavar="KEY=VALUE")
+    command.add_argument("--repeats", type=positive_int, default=5)
     command.add_argument("--device", default="cpu")
 
 
@@ -44,5 +52,26 @@ def channel(options: argparse.Namespace) -> int:
         f"{found['gigabytes_per_s']:.2f} GB/s of CSI written, "
         f"{100 * found['share_of_memory_bandwidth']:.0f} % of the "
         f"{found['copy_gigabytes_per_s']:.1f} GB/s that a copy reads and writes here",
+    )
+    return 0
+
+
+def train(options: argparse.Namespace) -> int:
+    """Prints the rate of whole steps, that of the bare layers, and the ratio."""
+    from radiofix.benchmark.train import measure as measure_training
+    from radiofix.training.recipe import PretrainRecipe, load_recipe
+
+    recipe = load_recipe(PretrainRecipe, options.recipe, options.set)
+    found = measure_training(recipe, options.repeats, options.device)
+    say(
+        options,
+        found,
+        f"{found['samples_per_s']:,.2f} samples a second, whole steps of {found['batch']} "
+        f"({found['parameters'] / 1e6:.2f} M parameters, {found['precision']}, "
+        f"{found['device']}, {found['threads']} threads)\n"
+        f"{found['bare_samples_per_s']:,.2f} with the {found['layer_calls']} transformer layers of "
+        f"a step alone: a step costs {found['ratio']:.3f} times as much\n"
+        f"{1e3 * found['drawing_s']:.1f} of {1e3 * found['step_s']:.1f} ms a step go into drawing "
+        "the batch",
     )
     return 0

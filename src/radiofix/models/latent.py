@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from radiofix.physics.strongest import Wave
 from radiofix.types import Sounding
 
 
@@ -20,14 +21,17 @@ class Latent:
     """The localization semantic token (LST): what heads read."""
     tokens: Float[Tensor, "link token dim"]
     """Of the patches, antennas outside, subcarriers inside; without the summary."""
+    wave: Wave | None = None
+    """The strongest wave, where an encoder sees a channel from it."""
 
     def part(self, start: int, stop: int) -> Latent:
         """Some of the latent dimensions, as section IV-D of the LWLM paper shares them out."""
-        return Latent(self.summary[:, start:stop], self.tokens[..., start:stop])
+        return Latent(self.summary[:, start:stop], self.tokens[..., start:stop], self.wave)
 
     def __getitem__(self, links: slice) -> Latent:
         """The latents of some links."""
-        return Latent(self.summary[links], self.tokens[links])
+        wave = None if self.wave is None else self.wave[links]
+        return Latent(self.summary[links], self.tokens[links], wave)
 
 
 class Encoder(Protocol):

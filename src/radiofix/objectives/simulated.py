@@ -18,9 +18,6 @@ from radiofix.physics.impairments import Impairments
 from radiofix.physics.worlds import Worlds
 from radiofix.types import Sounding
 
-NEAR = 10.0
-"""An error counts as a share of the distance beyond this [m]."""
-
 
 class Simulated(Objective):
     """Position in the station's frame, learnt from worlds that the generator makes up.
@@ -83,15 +80,19 @@ class Simulated(Objective):
         return sounding.with_csi(sounding.csi * seen), paths.user_position
 
     def forward(self, latents: Sequence[Latent], prepared: Prepared) -> Tensor:
-        """Error over distance, and the likelihood of the error under the stated covariance."""
+        """Error over the stated one, and the likelihood of the error under the stated covariance."""
         (latent,), (sounding,), (position,) = latents, prepared.soundings, prepared.targets
         estimate = self.head(latent, sounding)
         away = (estimate.position - position)[:, :2]
-        distance = NEAR + position[:, :2].norm(dim=-1)
-        loss = away.norm(dim=-1) / distance
-        if estimate.scale is not None:
-            surprise = negative_log_likelihood(away.detach(), estimate.scale)
-            loss = loss + 0.1 * surprise
+        if estimate.scale is None:
+            raise ValueError(
+                f"{type(self.head).__name__} states no covariance: use a head that does, FrameHead"
+            )
+        # A share of the stated error, not of the distance: weights that follow from the channel
+        # alone leave the best answer where it is, those of the unknown distance pull it inward.
+        stated = estimate.scale.detach().square().sum((1, 2)).sqrt()
+        loss = away.norm(dim=-1) / stated
+        loss = loss + negative_log_likelihood(away.detach(), estimate.scale)
         mean: Tensor = loss.float().mean()
         return mean
 

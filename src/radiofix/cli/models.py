@@ -1,0 +1,123 @@
+"""`radiofix pretrain`, `finetune`, `evaluate`: recipes to models, and how far off they are."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from radiofix.cli.terminal import add_command, positive_float, positive_int, say
+
+if TYPE_CHECKING:
+    from radiofix.training.loop import Outcome
+    from radiofix.training.recipe import FinetuneRecipe, PretrainRecipe
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds `pretrain`, `finetune` and `evaluate`."""
+    command = add_command(commands, "pretrain", pretrain, "Train an encoder without labels.")
+    _add_run(command)
+    command = add_command(commands, "finetune", finetune, "Train a head with few labels.")
+    _add_run(command)
+    command.add_argument("--from", dest="pretrained", default=None, help="a pretraining run")
+    command.add_argument("--labels", type=positive_int, default=None, help="labelled users")
+    command.add_argument("--seed", type=int, default=None, help="of labels, weights and order")
+    command = add_command(commands, "evaluate", evaluate, "Tell how far off a fine-tuned run is.")
+    command.add_argument("run_folder", metavar="RUN", type=Path, help="a fine-tuning run")
+    command.add_argument("--store", type=Path, required=True)
+    command.add_argument("--split", default=None, help="None: the run's own")
+    command.add_argument("--part", default="test", help="train, validation or test")
+    command.add_argument("--users", type=positive_int, default=None, help="at most; None: all")
+    command.add_argument("--device", default="cpu")
+
+
+def pretrain(options: argparse.Namespace) -> int:
+    """Runs a pretraining recipe."""
+    from radiofix.training.pretrain import pretrain as work
+    from radiofix.training.recipe import PretrainRecipe, load_recipe
+
+    recipe = load_recipe(PretrainRecipe, options.recipe, options.set)
+    return _run(options, work, _with(recipe, store=options.store))
+
+
+def finetune(options: argparse.Namespace) -> int:
+    """Runs a fine-tuning recipe."""
+    from radiofix.training.finetune import finetune as work
+    from radiofix.training.recipe import FinetuneRecipe, load_recipe
+
+    recipe = load_recipe(FinetuneRecipe, options.recipe, options.set)
+    given = {name: getattr(options, name) for name in ("store", "pretrained", "labels", "seed")}
+    return _run(options, work, _with(recipe, **given))
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Prints mean, median, RMSE and percentiles of the error on one part of a split."""
+    from radiofix.data.store import open_paths
+    from radiofix.training.evaluate import evaluate as measure
+
+    store = open_paths(options.store)
+    found = measure(
+        options.run_folder, store, options.split, options.part, options.users, options.device
+    )
+    unit = found["unit"]
+    figures = {name: value for name, value in found.items() if isinstance(value, float)}
+    told = "\n".join(f"{name:>8}  {value:.3f} {unit}" for name, value in figures.items())
+    where = f"{found['answers']:,} answers, split {found['split']}, part {found['part']}"
+    say(options, found, f"{where}\n{told}")
+    return 0
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    command.add_argument("recipe", metavar="RECIPE", type=Path, help="a YAML file")
+    command.add_argument("--store", default=None, help="of paths; None: the recipe's")
+    command.add_argument("--out", type=Path, required=True, metavar="RUN", help="a new folder")
+    command.add_argument(
+        "--set",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of the recipe, e.g. training.steps=1000",
+    )
+    command.add_argument("--resume", action="store_true", help="go on with RUN")
+    command.add_argument(
+        "--minutes", type=positive_float, default=None, help="stop then, to be resumed"
+    )
+    command.add_argument("--processes", type=positive_int, default=1)
+    command.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+
+
+def _with(recipe: Any, **given: Any) -> Any:
+    return dataclasses.replace(recipe, **{k: v for k, v in given.items() if v is not None})
+
+
+def _run(
+    options: argparse.Namespace,
+    work: Callable[..., Outcome],
+    recipe: PretrainRecipe | FinetuneRecipe,
+) -> int:
+    from radiofix.training.checkpoints import RunFolder
+    from radiofix.training.launch import launch
+    from radiofix.training.start import expect_run
+
+    expect_run(options.out, recipe, options.resume)
+    recipe.training.expect_processes(options.processes)
+    outcome = launch(
+        work,
+        options.device,
+        options.processes,
+        recipe.training.precision,
+        recipe,
+        RunFolder(options.out),
+        options.resume,
+        float("inf") if options.minutes is None else 60 * options.minutes,
+        options.json or not sys.stderr.isatty(),
+    )
+    figures = {"finished": outcome.finished, "run": str(options.out), **outcome.figures}
+    ending = "finished" if outcome.finished else "out of time, go on with --resume"
+    told = "\n".join(f"{name:>24}  {value:.6g}" for name, value in outcome.figures.items())
+    say(options, figures, f"{options.out}: {ending}\n{told}")
+    return 0

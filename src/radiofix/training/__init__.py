@@ -1,0 +1,1 @@
+"""From recipes to trained models: one loop, whatever is trained."""

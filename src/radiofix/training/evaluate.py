@@ -1,0 +1,119 @@
+"""How far off a localizer is, on links it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from radiofix.data.store import PathStore, open_paths
+from radiofix.objectives.tasks import FusedPositionTask, Task
+from radiofix.training.batches import LabelledBatches
+from radiofix.training.checkpoints import RunFolder
+from radiofix.training.localizing import Finetuning, build_localizer, finetuned, pretrained
+from radiofix.training.pool import HeldPool
+from radiofix.training.pretrain import JUDGE_SEED
+from radiofix.training.recipe import FinetuneRecipe
+from radiofix.training.users import Choice, station_columns
+from radiofix.types import Sounding, Truth
+
+SHARES = (67, 80, 90, 95)
+"""Of the users, in percent, whose largest error is told."""
+TOGETHER = 256
+"""Users that are located at a time."""
+
+
+@torch.no_grad()
+def errors(module: Finetuning, links: Sequence[tuple[Sounding, Truth]]) -> Float[Tensor, " answer"]:
+    """The error of each answer, in the task's unit; a user that was fused is one answer."""
+    found = []
+    for sounding, truth in links:
+        error = module.task.error(module.localizer(sounding), sounding, truth)
+        if isinstance(module.task, FusedPositionTask):
+            new = torch.ones_like(sounding.user, dtype=torch.bool)
+            new[1:] = sounding.user[1:] != sounding.user[:-1]
+            error = error[new]
+        found.append(error)
+    return torch.cat(found).double().cpu()
+
+
+def summary(error: Float[Tensor, " answer"]) -> dict[str, float]:
+    """Mean, median, root mean square, and the errors that a share of the answers stays below."""
+    shares = torch.quantile(error, torch.tensor([s / 100 for s in SHARES], dtype=error.dtype))
+    return {
+        "mean": float(error.mean()),
+        "median": float(error.quantile(0.5)),
+        "rmse": float(error.square().mean().sqrt()),
+        **{f"p{s}": float(value) for s, value in zip(SHARES, shares, strict=True)},
+    }
+
+
+def choice_of(recipe: FinetuneRecipe, store: PathStore, columns: Sequence[int]) -> Choice:
+    """The users that a recipe is about."""
+    return Choice(store, recipe.split, columns, recipe.among.build())
+
+
+def part_links(
+    recipe: FinetuneRecipe,
+    store: PathStore,
+    task: Task,
+    part: str,
+    users: int,
+    device: torch.device | str,
+) -> list[tuple[Sounding, Truth]]:
+    """Labelled links of at most so many users of a part: always the same, noise included."""
+    columns = station_columns(store, recipe.stations)
+    rows = choice_of(recipe, store, columns).held_out(part, users, recipe.seed)
+    pool = HeldPool(store, rows, columns, device, task.usable)
+    labelled = LabelledBatches(pool, recipe.receiver, min(TOGETHER, len(pool.reachable)))
+    return labelled.all(torch.Generator(device).manual_seed(JUDGE_SEED))
+
+
+def evaluate(
+    path: Path,
+    store: PathStore,
+    split: str | None = None,
+    part: str = "test",
+    users: int | None = None,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """The errors of a finished run on one part of a split, `split` being by default the run's."""
+    module, recipe = finetuned(path)
+    recipe = replace(recipe, split=split or recipe.split)
+    links = part_links(recipe, store, module.task, part, users or store.users, device)
+    found = errors(module.to(device), links)
+    return {
+        **summary(found),
+        "unit": module.task.unit,
+        "answers": len(found),
+        "split": recipe.split,
+        "part": part,
+    }
+
+
+def held_out_errors(
+    recipe: FinetuneRecipe, folder: RunFolder | None, users: int
+) -> Float[Tensor, " answer"]:
+    """Each answer's error on at most so many test users of the recipe's own store.
+
+    Args:
+        recipe: of the run.
+        folder: where it has finished; None: what its pretrained run does without any label.
+        users: at most.
+    """
+    if recipe.store is None:
+        raise ValueError("no store is given: name it in the recipe")
+    if folder is not None:
+        module = finetuned(folder.path)[0]
+    else:
+        start = None if recipe.pretrained is None else pretrained(Path(recipe.pretrained))
+        if start is None or not start.has_head(recipe.head):
+            raise ValueError("no label and no pretrained head: name a run of simulated supervision")
+        module = build_localizer(recipe, start).eval()
+    store = open_paths(recipe.store)
+    return errors(module, part_links(recipe, store, module.task, "test", users, "cpu"))

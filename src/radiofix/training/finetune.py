@@ -1,0 +1,204 @@
+"""Fine-tuning: a head on an encoder, pretrained or from scratch, with few labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from radiofix.data.store import PathStore, open_paths
+from radiofix.models.heads import StationHead
+from radiofix.training.adaptation import Adaptation
+from radiofix.training.batches import LabelledBatches, warn_of_aliases
+from radiofix.training.checkpoints import LAST, RunFolder, provenance
+from radiofix.training.evaluate import choice_of, errors, part_links, summary
+from radiofix.training.localizing import Finetuning, build_localizer, pretrained
+from radiofix.training.loop import Lesson, Loop, Outcome, Progress, Share
+from radiofix.training.optimizer import group
+from radiofix.training.pool import HeldPool
+from radiofix.training.pretrain import JUDGE_SEED
+from radiofix.training.recipe import FinetuneRecipe, plain
+from radiofix.training.start import begin
+from radiofix.training.users import station_columns
+from radiofix.types import Sounding, Truth
+
+
+@dataclass(frozen=True)
+class LabelledBatch:
+    """Links with labels; links of one user follow each other."""
+
+    sounding: Sounding
+    truth: Truth
+
+    @property
+    def users(self) -> Tensor:
+        """Rows of the store."""
+        return self.sounding.user
+
+    @property
+    def samples(self) -> int:
+        """Links."""
+        return len(self.sounding)
+
+    def share(self, rank: int, processes: int) -> Share:
+        """Whole users for each process; sums over a share are weighted to the batch's mean."""
+        if processes == 1:
+            return Share((self.sounding, self.truth, 1 / self.samples))
+        distinct, of = torch.unique_consecutive(self.users, return_inverse=True)
+        mine = of * processes // len(distinct) == rank
+        return Share((self.sounding[mine], self.truth[mine], processes / self.samples))
+
+
+class LabelledStream:
+    """Labelled links of a store, batch by batch."""
+
+    def __init__(self, labelled: LabelledBatches) -> None:
+        self.labelled = labelled
+
+    def draw(self, generator: torch.Generator) -> LabelledBatch:
+        """The next batch."""
+        return LabelledBatch(*self.labelled.draw(generator))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place among the users."""
+        return dict(self.labelled.epochs.state_dict())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes to a place."""
+        self.labelled.epochs.load_state_dict(state)
+
+
+def lesson(recipe: FinetuneRecipe, module: Finetuning, store: PathStore, fabric: Fabric) -> Lesson:
+    """What fine-tuning trains, on what, and how it is judged."""
+    columns = station_columns(store, recipe.stations)
+    chosen = choice_of(recipe, store, columns).labelled(recipe.labels, recipe.seed)
+    pool = HeldPool(store, chosen, columns, fabric.device, module.task.usable)
+    warn_of_aliases(recipe.receiver, pool)
+    batch = min(recipe.training.batch, len(pool.reachable))
+    labelled = LabelledBatches(pool, recipe.receiver, batch, recipe.fewest_stations)
+    module.to(fabric.device)
+    _fit(module, labelled, recipe.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        adaptation: Adaptation = recipe.adaptation.build()
+        groups = adaptation.adapt(_encoder(module))
+    return Lesson(
+        module=module,
+        groups=(*groups, group(module.localizer.head)),
+        batches=LabelledStream(labelled),
+        judge=_judge(recipe, store, fabric.device),
+        compiled=(_encoder(module),),
+    )
+
+
+def finetune(
+    fabric: Fabric,
+    recipe: FinetuneRecipe,
+    folder: RunFolder,
+    resume: bool = False,
+    seconds: float = math.inf,
+    quiet: bool = True,
+) -> Outcome:
+    """Runs a recipe in its folder; once it is finished, its weights and facts are there too."""
+    if recipe.store is None:
+        raise ValueError("no store is given: name it by --store or store: in the recipe")
+    store = open_paths(recipe.store)
+    told = recipe
+    start = None if recipe.pretrained is None else pretrained(Path(recipe.pretrained))
+    module = build_localizer(recipe, start)
+    if start is not None:
+        recipe = start.completed(recipe)
+    if recipe.labels == 0:
+        if start is None or not start.has_head(told.head):
+            raise ValueError("labels=0 trains no head: pretrain one by simulated supervision")
+        begin(folder, told)
+        module.to(fabric.device).eval()
+        figures = dict(_judge(recipe, store, fabric.device)(module))
+        outcome = Outcome(Progress(figures=figures), finished=True, samples_per_second=0.0)
+        _finish(folder, recipe, module, store, fabric, outcome)
+        return outcome
+    taught = lesson(recipe, module, store, fabric)
+    loop = Loop(fabric, taught, recipe.training, folder, recipe.seed)
+    if fabric.is_global_zero:
+        begin(folder, told)
+    if resume and folder.has(LAST):
+        loop.resume()
+    outcome = loop.run(seconds, quiet)
+    if outcome.finished and fabric.is_global_zero:
+        best = loop.take_best()
+        assert isinstance(best, Finetuning)
+        recipe.adaptation.build().settle(_encoder(best))
+        assert isinstance(taught.batches, LabelledStream)
+        _calibrate(best, taught.batches.labelled, recipe, store, fabric.device)
+        _finish(folder, recipe, best, store, fabric, outcome)
+    return outcome
+
+
+def _calibrate(
+    module: Finetuning,
+    labelled: LabelledBatches,
+    recipe: FinetuneRecipe,
+    store: PathStore,
+    device: torch.device,
+) -> None:
+    """Makes the covariances of fixes honest on validation users, where the head gives positions."""
+    if isinstance(module.localizer.head, StationHead):
+        generator = torch.Generator(device).manual_seed(JUDGE_SEED)
+        known = [sounding for sounding, _ in labelled.all(generator)]
+        held_out = part_links(
+            recipe, store, module.task, "validation", recipe.validation_users, device
+        )
+        module.localizer.calibrate(known, held_out)
+
+
+def _finish(
+    folder: RunFolder,
+    recipe: FinetuneRecipe,
+    module: Finetuning,
+    store: PathStore,
+    fabric: Fabric,
+    outcome: Outcome,
+) -> None:
+    config = {
+        "kind": "finetune",
+        "recipe": plain(recipe),
+        "unit": module.task.unit,
+        **provenance(store, recipe.seed, fabric.device),
+        "figures": outcome.figures,
+    }
+    folder.finish(module.state_dict(), config)
+
+
+def _judge(
+    recipe: FinetuneRecipe, store: PathStore, device: torch.device
+) -> Callable[[nn.Module], Mapping[str, float]]:
+    """Makes of a module the figures of its errors on validation users, always the same links."""
+    task = recipe.task.build()
+    links = part_links(recipe, store, task, "validation", recipe.validation_users, device)
+
+    def judge(trained: nn.Module) -> Mapping[str, float]:
+        assert isinstance(trained, Finetuning)
+        return summary(errors(trained, links))
+
+    return judge
+
+
+@torch.no_grad()
+def _fit(module: Finetuning, labelled: LabelledBatches, seed: int) -> None:
+    """Takes all scales from the labelled training links."""
+    generator = torch.Generator(labelled.pool.reachable.device).manual_seed(seed)
+    soundings, truths = zip(*labelled.all(generator), strict=True)
+    module.localizer.head.fit(soundings, truths)  # type: ignore[operator]
+    module.task.fit(soundings, truths)
+
+
+def _encoder(module: Finetuning) -> nn.Module:
+    encoder = module.localizer.encoder
+    assert isinstance(encoder, nn.Module)
+    return encoder

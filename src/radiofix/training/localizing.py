@@ -1,0 +1,120 @@
+"""What is fine-tuned: an encoder, pretrained or new, with a head and a task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from radiofix.models.latent import Encoder
+from radiofix.models.localizer import Localizer
+from radiofix.objectives.simulated import Simulated
+from radiofix.objectives.tasks import Task
+from radiofix.training.checkpoints import RunFolder
+from radiofix.training.loop import Share
+from radiofix.training.parts import Part
+from radiofix.training.pretrain import build
+from radiofix.training.recipe import FinetuneRecipe, PretrainRecipe, read_recipe
+
+
+class Finetuning(nn.Module):
+    """A localizer and the task it is trained for."""
+
+    def __init__(self, localizer: Localizer, task: Task) -> None:
+        super().__init__()
+        self.localizer = localizer
+        self.task = task
+
+    def forward(self, work: Share) -> dict[str, Tensor]:
+        """The mean loss over the links of all processes, once their gradients are averaged."""
+        sounding, truth, weight = work.contents
+        loss = self.task.loss(self.localizer(sounding), sounding, truth)
+        return {"loss": loss.sum().float() * weight}
+
+    def train(self, mode: bool = True) -> Finetuning:
+        """A frozen encoder drops nothing out."""
+        super().train(mode)
+        encoder = self.localizer.encoder
+        if isinstance(encoder, nn.Module) and not any(
+            p.requires_grad for p in encoder.parameters()
+        ):
+            encoder.eval()
+        return self
+
+
+@dataclass(frozen=True)
+class Start:
+    """What fine-tuning begins with, and what a recipe must name to make it again."""
+
+    encoder: Encoder
+    encoder_part: Part
+    head: nn.Module | None = None
+    head_part: Part | None = None
+
+    def completed(self, recipe: FinetuneRecipe) -> FinetuneRecipe:
+        """A recipe that names what was taken from here."""
+        head = self.head_part if self.has_head(recipe.head) else recipe.head
+        return replace(recipe, encoder=self.encoder_part, head=head)
+
+    def has_head(self, wanted: Part | None) -> bool:
+        """Whether it has a head of the wanted class; None: of any."""
+        mine = self.head_part
+        return mine is not None and (wanted is None or wanted.class_path == mine.class_path)
+
+
+def pretrained(path: Path) -> Start:
+    """What a finished pretraining run has to begin with: its encoder, and a head if it has one."""
+    folder = RunFolder(path)
+    config = folder.config()
+    if config.get("kind") != "pretrain":
+        raise ValueError(f"{path} is no pretraining run: give the folder of one")
+    recipe = read_recipe(PretrainRecipe, config["recipe"], str(path))
+    module = build(recipe)
+    _load(module, folder)
+    for name, objective in module.mixture.objectives.items():
+        if isinstance(objective, Simulated):
+            head = Part(**recipe.objectives[name].init_args["head"])
+            return Start(module.encoder, recipe.encoder, objective.head, head)
+    return Start(module.encoder, recipe.encoder)
+
+
+def build_localizer(recipe: FinetuneRecipe, start: Start | None = None) -> Finetuning:
+    """The module of a recipe, its weights drawn by the recipe's seed where there is no start."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        if start is not None:
+            encoder = start.encoder
+        elif recipe.encoder is not None:
+            encoder = recipe.encoder.build()
+        else:
+            raise ValueError("no encoder is given: name a pretrained run or an encoder")
+        head: nn.Module
+        if start is not None and start.head is not None and start.has_head(recipe.head):
+            head = start.head
+        elif recipe.head is not None:
+            head = recipe.head.build(dim=encoder.dim)
+        else:
+            raise ValueError("no head is given, and no pretrained run has one: name a head")
+        return Finetuning(Localizer(encoder, head), recipe.task.build())
+
+
+def finetuned(path: Path) -> tuple[Finetuning, FinetuneRecipe]:
+    """The module of a finished fine-tuning run, and its recipe."""
+    folder = RunFolder(path)
+    config = folder.config()
+    if config.get("kind") != "finetune":
+        raise ValueError(f"{path} is no fine-tuning run: give the folder of one")
+    recipe = read_recipe(FinetuneRecipe, config["recipe"], str(path))
+    module = build_localizer(recipe)
+    _load(module, folder)
+    return module.eval(), recipe
+
+
+def _load(module: nn.Module, folder: RunFolder) -> None:
+    try:
+        module.load_state_dict(folder.weights())
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{folder.path} does not fit its own recipe: {reason}") from error

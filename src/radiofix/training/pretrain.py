@@ -1,0 +1,175 @@
+"""Self-supervised pretraining: from a recipe to an encoder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from radiofix.data.store import PathStore, open_paths
+from radiofix.models.latent import Encoder
+from radiofix.objectives.mixture import Mixture, share
+from radiofix.objectives.objective import Prepared
+from radiofix.training.batches import PretrainBatches, warn_of_aliases
+from radiofix.training.checkpoints import LAST, RunFolder, provenance
+from radiofix.training.loop import Lesson, Loop, Outcome, Share
+from radiofix.training.optimizer import group
+from radiofix.training.pool import HeldPool, open_pool
+from radiofix.training.recipe import PretrainRecipe, plain
+from radiofix.training.start import begin
+from radiofix.training.users import Choice, Everybody, station_columns, users_of
+
+FITTED = 32
+"""Batches that scales are taken from."""
+JUDGE_SEED = 20_250_101
+"""Held-out users are seen through the same masks and noise at every validation."""
+
+
+class Pretraining(nn.Module):
+    """An encoder and the objectives it is trained for."""
+
+    def __init__(self, encoder: Encoder, mixture: Mixture) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.mixture = mixture
+
+    def forward(self, work: Share) -> dict[str, Tensor]:
+        """The total loss, and each objective's."""
+        total, losses = self.mixture(self.encoder, work.contents)
+        return {"loss": total, **losses}
+
+
+@dataclass(frozen=True)
+class PreparedBatch:
+    """What all objectives want of a whole batch."""
+
+    prepared: Mapping[str, Prepared]
+    users: Tensor
+    samples: int
+
+    def share(self, rank: int, processes: int) -> Share:
+        """The rows of one process: equally many for each."""
+        rows = self.samples // processes
+        return Share(share(self.prepared, slice(rank * rows, (rank + 1) * rows)))
+
+
+class PreparedBatches:
+    """Views drawn from a store, prepared for a mixture."""
+
+    def __init__(self, views: PretrainBatches, mixture: Mixture) -> None:
+        self.views, self.mixture = views, mixture
+
+    def draw(self, generator: torch.Generator) -> PreparedBatch:
+        """The next batch; everything random about it is drawn here."""
+        views = self.views.draw(generator)
+        prepared = self.mixture.prepare(views, generator)
+        return PreparedBatch(prepared, views.first.user, len(views.first))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place among the users."""
+        return dict(self.views.epochs.state_dict())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes to a place."""
+        self.views.epochs.load_state_dict(state)
+
+
+def build(recipe: PretrainRecipe) -> Pretraining:
+    """The module of a recipe, its weights drawn by the recipe's seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        encoder = recipe.encoder.build()
+        objectives = {name: part.build() for name, part in recipe.objectives.items()}
+        weights = dict(recipe.weights)
+        return Pretraining(encoder, recipe.mixture.build(objectives=objectives, weights=weights))
+
+
+def lesson(recipe: PretrainRecipe, store: PathStore, fabric: Fabric) -> Lesson:
+    """What pretraining trains, on what, and how it is judged."""
+    module = build(recipe)
+    columns = station_columns(store, recipe.stations)
+    users = users_of(store, recipe.split, recipe.parts)
+    partner, batch = recipe.partner.build(), recipe.training.batch
+    pool = open_pool(store, users, columns, fabric.device)
+    warn_of_aliases(recipe.receiver, pool)
+    batches = PretrainBatches(pool, recipe.receiver, batch, partner)
+    module.to(fabric.device)
+    fit(module, batches, recipe.seed)
+    choice = Choice(store, recipe.split, columns, Everybody())
+    held_out = choice.held_out("validation", recipe.validation_users, recipe.seed)
+    judged = HeldPool(store, held_out, columns, fabric.device)
+    # The contrast is the harder the more users there are, so that batches stay the same size.
+    together = min(batch, len(judged.reachable) // fabric.world_size * fabric.world_size)
+
+    def judge(trained: nn.Module) -> Mapping[str, float]:
+        assert isinstance(trained, Pretraining)
+        views = PretrainBatches(judged, recipe.receiver, together, partner)
+        return _held_out_losses(trained, PreparedBatches(views, trained.mixture), fabric)
+
+    return Lesson(
+        module=module,
+        groups=(group(module),),
+        batches=PreparedBatches(batches, module.mixture),
+        judge=judge,
+        compiled=(module.encoder,),  # type: ignore[arg-type]  # an encoder that learns is a module
+    )
+
+
+def pretrain(
+    fabric: Fabric,
+    recipe: PretrainRecipe,
+    folder: RunFolder,
+    resume: bool = False,
+    seconds: float = math.inf,
+    quiet: bool = True,
+) -> Outcome:
+    """Runs a recipe in its folder; once it is finished, its weights and facts are there too."""
+    if recipe.store is None:
+        raise ValueError("no store is given: name it by --store or store: in the recipe")
+    store = open_paths(recipe.store)
+    loop = Loop(fabric, lesson(recipe, store, fabric), recipe.training, folder, recipe.seed)
+    if fabric.is_global_zero:
+        begin(folder, recipe)
+    if resume and folder.has(LAST):
+        loop.resume()
+    outcome = loop.run(seconds, quiet)
+    if outcome.finished and fabric.is_global_zero:
+        module = loop.take_best()
+        config = {
+            "kind": "pretrain",
+            "recipe": plain(recipe),
+            **provenance(store, recipe.seed, fabric.device),
+            "figures": outcome.figures,
+        }
+        folder.finish(module.state_dict(), config)
+    return outcome
+
+
+@torch.no_grad()
+def fit(module: Pretraining, batches: PretrainBatches, seed: int) -> None:
+    """Takes all scales from training users, then goes back to the beginning."""
+    place = batches.epochs.state_dict()
+    generator = torch.Generator(batches.pool.reachable.device).manual_seed(seed)
+    views = [batches.draw(generator) for _ in range(FITTED)]
+    module.mixture.fit(views)
+    batches.epochs.load_state_dict(place)
+
+
+def _held_out_losses(
+    trained: Pretraining, batches: PreparedBatches, fabric: Fabric
+) -> dict[str, float]:
+    generator = torch.Generator(fabric.device).manual_seed(JUDGE_SEED)
+    losses: dict[str, Tensor] = {}
+    rows = []
+    for _ in range(len(batches.views.pool.reachable) // batches.views.epochs.batch):
+        batch = batches.draw(generator)
+        losses = trained(batch.share(fabric.global_rank, fabric.world_size))
+        rows.append(torch.stack([value.float() for value in losses.values()]))
+    means = fabric.all_reduce(torch.stack(rows).mean(0), reduce_op="mean")
+    assert isinstance(means, Tensor)
+    return dict(zip(losses, means.tolist(), strict=True))

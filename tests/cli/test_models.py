@@ -1,0 +1,130 @@
+"""`pretrain`, `finetune`, `evaluate` and `bench train` as a user types them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from miniature import write_miniature
+from radiofix.cli import main
+
+SMOKE = Path(__file__).parents[2] / "recipes" / "lwlm" / "smoke.yaml"
+FINETUNE = """
+encoder: null
+head: {class_path: radiofix.models.heads.PositionHead}
+task: {class_path: radiofix.objectives.tasks.PositionTask}
+receiver: {bandwidths: [1.0e+7], antennas: 8, subcarriers: 16}
+split: random
+labels: 10
+training: {steps: 5, batch: 10, rate: 1.0e-3, validate_every: 5}
+"""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return write_miniature(tmp_path_factory.mktemp("models") / "miniature.zarr")
+
+
+def typed(capsys, *arguments):
+    status = main([str(argument) for argument in arguments])
+    return status, capsys.readouterr().out
+
+
+def mistake(capsys, *arguments):
+    try:
+        status = main(list(map(str, arguments)))
+    except SystemExit as stop:
+        status = stop.code
+    captured = capsys.readouterr()
+    assert status == 2
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+def test_the_smoke_recipe_learns_and_is_fine_tuned_and_evaluated(capsys, tmp_path, store):
+    small = ["training.batch=8", "training.steps=60", "training.validate_every=30"]
+    command = ("pretrain", SMOKE, "--store", store, "--out", tmp_path / "a", "--json")
+    status, out = typed(capsys, *command, "--set", *small)
+    assert status == 0
+    assert json.loads(out)["finished"]
+    lines = (tmp_path / "a" / "validation.csv").read_text().splitlines()
+    assert lines[0] == "step,loss,sfmcm,dti,picl"
+    first, last = ([float(x) for x in line.split(",")] for line in (lines[1], lines[-1]))
+    assert last[1] < first[1]
+    recipe = tmp_path / "finetune.yaml"
+    recipe.write_text(FINETUNE)
+    command = ("finetune", recipe, "--store", store, "--out", tmp_path / "b")
+    status, out = typed(capsys, *command, "--from", tmp_path / "a", "--labels", 15, "--seed", 2)
+    assert status == 0
+    assert "finished" in out
+    config = json.loads((tmp_path / "b" / "config.json").read_text())
+    assert (config["recipe"]["labels"], config["seed"]) == (15, 2)
+    status, out = typed(capsys, "evaluate", tmp_path / "b", "--store", store, "--json")
+    assert status == 0
+    found = json.loads(out)
+    assert found["part"] == "test"
+    assert 0 < found["median"] <= found["p67"] <= found["p80"] <= found["p90"] <= found["p95"]
+    assert found["mean"] <= found["rmse"]
+    status, out = typed(capsys, "evaluate", tmp_path / "b", "--store", store, "--split", "region")
+    assert status == 0
+    assert "split region, part test" in out
+
+
+def test_a_run_out_of_time_goes_on_with_resume(capsys, tmp_path, store):
+    settings = ["--set", "training.batch=8", "training.steps=4", "--json"]
+    command = ("pretrain", SMOKE, "--store", store, "--out", tmp_path / "a", *settings)
+    status, out = typed(capsys, *command, "--minutes", "1e-9")
+    assert status == 0
+    assert not json.loads(out)["finished"]
+    assert json.loads(out)["steps"] == 1
+    assert "--resume" in mistake(capsys, *command)
+    status, out = typed(capsys, *command, "--resume")
+    assert json.loads(out)["finished"]
+    assert json.loads(out)["steps"] == 4
+    other = mistake(capsys, *command, "--resume", "--set", "seed=5")
+    assert "another seed" in other
+
+
+def test_mistakes_are_one_line_and_leave_nothing(capsys, tmp_path, store):
+    out = tmp_path / "run"
+    recipe = tmp_path / "finetune.yaml"
+    recipe.write_text(FINETUNE)
+    before = sorted(map(str, tmp_path.rglob("*")))
+    pre = ("pretrain", SMOKE, "--store", store, "--out", out)
+    cases = [
+        ((*pre, "--set", "training.stepz=1"), "stepz"),
+        ((*pre, "--set", "encoder.class_path=os.system"), "refused"),
+        ((*pre, "--resume"), "is no run to resume"),
+        ((*pre, "--device", "tpu"), "device='tpu' is none"),
+        ((*pre, "--processes", "0"), "must be at least 1"),
+        ((*pre, "--processes", "3"), "batch=16 cannot be shared by 3 processes evenly"),
+        (("pretrain", tmp_path / "no.yaml", "--out", out), "no.yaml"),
+        (("pretrain", SMOKE, "--store", store, "--out", tmp_path), "exists already"),
+        (("finetune", recipe, "--store", store, "--out", out, "--labels", "x"), "must be a number"),
+        (("evaluate", tmp_path, "--store", store), "is no finished run"),
+        (("bench", "train", tmp_path / "no.yaml"), "no.yaml"),
+    ]
+    for arguments, message in cases:
+        assert message in mistake(capsys, *arguments), arguments
+    assert sorted(map(str, tmp_path.rglob("*"))) == before
+    for arguments, message in (
+        (("pretrain", SMOKE, "--out", out), "no store is given"),
+        ((*pre[:3], tmp_path / "none.zarr", "--out", tmp_path / "b"), "is no store"),
+        (("finetune", recipe, "--store", store, "--out", tmp_path / "c"), "no encoder is given"),
+    ):
+        assert message in mistake(capsys, *arguments), arguments
+
+
+def test_bench_train_compares_a_step_with_its_bare_layers(capsys):
+    command = ("bench", "train", SMOKE, "--repeats", 2, "--json")
+    status, out = typed(capsys, *command)
+    assert status == 0
+    found = json.loads(out)
+    # Two encoder layers once for all views, and one layer in each of two decoders.
+    assert found["layer_calls"] == 4
+    tokens = 4 * 8 + 1
+    assert found["tokens"] == tokens * 16 * (2 * 3 + 1 + 1)
+    assert found["ratio"] == pytest.approx(found["step_s"] / found["bare_s"])
+    assert found["samples_per_s"] == pytest.approx(16 / found["step_s"])

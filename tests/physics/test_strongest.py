@@ -1,0 +1,107 @@
+"""One wave alone is found where it is; the strongest of several wins."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from radiofix.physics.arrays import ula
+from radiofix.physics.channel import Channel
+from radiofix.physics.strongest import Wave, steering, strongest_wave
+from radiofix.types import SPEED_OF_LIGHT
+
+ANTENNAS, SUBCARRIERS = 16, 64
+
+
+def grid(links, bandwidth=20e6):
+    index = torch.arange(SUBCARRIERS) - SUBCARRIERS // 2
+    frequency = (bandwidth / SUBCARRIERS * index).expand(links, -1)
+    antenna = torch.zeros(links, ANTENNAS, 3)
+    antenna[..., 1] = 0.5 * torch.arange(ANTENNAS)
+    return frequency, antenna
+
+
+def random_wave(links, seed=0, most=0.9):
+    generator = torch.Generator().manual_seed(seed)
+    delay = 1e-6 * torch.rand(links, generator=generator)
+    direction = most * (2 * torch.rand(links, generator=generator) - 1)
+    gain = torch.randn(links, generator=generator, dtype=torch.complex64)
+    return Wave(delay, direction, gain)
+
+
+def seen(wave, frequency, antenna):
+    return wave.gain[:, None, None] * steering(wave, frequency, antenna)
+
+
+def test_steering_is_the_channels_own():
+    wave = random_wave(3)
+    frequency, antenna = grid(3)
+    expected = np.exp(
+        2j * np.pi * (antenna[..., 1].numpy() * wave.direction[:, None].numpy())[:, :, None]
+        - 2j * np.pi * (frequency.numpy() * wave.delay[:, None].numpy())[:, None, :]
+    )
+    assert np.allclose(steering(wave, frequency, antenna).numpy(), expected, atol=1e-4)
+
+
+def test_a_single_wave_is_found_far_within_a_bin():
+    wave, (frequency, antenna) = random_wave(200), grid(200)
+    found = strongest_wave(seen(wave, frequency, antenna), frequency, antenna)
+    assert ((found.delay - wave.delay).abs() * 20e6).max() < 0.05
+    assert ((found.direction - wave.direction).abs() * ANTENNAS / 2).max() < 0.05
+    close = (found.gain - wave.gain).abs() / wave.gain.abs()
+    assert close.max() < 0.3
+
+
+def test_the_stronger_of_two_waves_is_found_and_noise_changes_little():
+    frequency, antenna = grid(50)
+    strong, weak = random_wave(50, 1), random_wave(50, 2)
+    strong = Wave(strong.delay, strong.direction, 2 * torch.ones(50, dtype=torch.complex64))
+    weak = Wave(weak.delay, weak.direction, 0.5 * torch.ones(50, dtype=torch.complex64))
+    both = seen(strong, frequency, antenna) + seen(weak, frequency, antenna)
+    noise = torch.randn(both.shape, dtype=both.dtype, generator=torch.Generator().manual_seed(3))
+    found = strongest_wave(both + 0.2 * noise, frequency, antenna)
+    assert ((found.delay - strong.delay).abs() * 20e6).quantile(0.9) < 0.3
+    assert ((found.direction - strong.direction).abs() * ANTENNAS / 2).quantile(0.9) < 0.3
+
+
+def test_a_comb_of_pilots_leaves_the_delay_and_the_direction_up_to_its_lobes():
+    frequency, antenna = grid(40)
+    wave = random_wave(40, 4)
+    csi = seen(wave, frequency, antenna)
+    comb = torch.zeros(ANTENNAS, SUBCARRIERS)
+    comb[::3, ::3] = 1
+    found = strongest_wave(csi * comb, frequency, antenna)
+    assert ((found.delay - wave.delay).abs() * 20e6).max() < 0.1
+    lobes = (found.direction - wave.direction) / (2 / 3)
+    assert ((lobes - lobes.round()).abs() * ANTENNAS / 3).max() < 0.35
+
+
+def test_range_and_azimuth_are_those_of_the_user():
+    from physics.links import one_path
+
+    azimuth = torch.tensor(0.6)
+    paths = one_path(distance=120.0, azimuth=float(azimuth))
+    sounding = Channel(20e6, SUBCARRIERS, ula(ANTENNAS)).sound(paths)
+    found = strongest_wave(sounding.csi, sounding.frequency, sounding.antenna)
+    assert float(found.range) == pytest.approx(120.0, abs=0.05 * SPEED_OF_LIGHT / 20e6)
+    assert float(found.azimuth) == pytest.approx(0.6, abs=math.radians(1))
+
+
+def test_silence_and_a_single_subcarrier_give_finite_waves():
+    frequency, antenna = grid(2)
+    found = strongest_wave(
+        torch.zeros(2, ANTENNAS, SUBCARRIERS, dtype=torch.complex64), frequency, antenna
+    )
+    assert found.delay.isfinite().all()
+    assert (found.gain == 0).all()
+    one = torch.ones(2, ANTENNAS, 1, dtype=torch.complex64)
+    assert strongest_wave(one, frequency[:, :1], antenna).direction.abs().max() < 0.1
+
+
+def test_a_user_beside_the_station_is_not_put_at_the_alias():
+    frequency, antenna = grid(20)
+    near = Wave(torch.linspace(0, 5e-9, 20), torch.zeros(20), torch.ones(20, dtype=torch.complex64))
+    late = Wave(near.delay + 30e-9, torch.zeros(20), -0.5 * near.gain)
+    both = seen(near, frequency, antenna) + seen(late, frequency, antenna)
+    assert strongest_wave(both, frequency, antenna).range.max() < 15

@@ -1,0 +1,266 @@
+"""Fine-tuning: what learns, what stays, when it ends, and how its errors are told."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import load_file
+from torch import nn
+
+from radiofix.data.store import open_paths
+from radiofix.training.adaptation import FrozenEncoder
+from radiofix.training.batches import LabelledBatches
+from radiofix.training.checkpoints import RunFolder
+from radiofix.training.evaluate import evaluate, held_out_errors, part_links, summary
+from radiofix.training.finetune import LabelledBatch, finetune
+from radiofix.training.localizing import Finetuning, Start, build_localizer, finetuned
+from radiofix.training.parts import Part
+from radiofix.training.pool import HeldPool
+from radiofix.training.pretrain import pretrain
+from radiofix.training.recipe import FinetuneRecipe, read_recipe
+from radiofix.training.watch import DivergedError
+
+ENCODER = {
+    "class_path": "radiofix.models.lwlm.LwlmEncoder",
+    "init_args": {
+        "antennas": 8,
+        "subcarriers": 16,
+        "dim": 32,
+        "layers": 2,
+        "heads": 2,
+        "feedforward": 64,
+        "patch": 2,
+    },
+}
+
+
+@pytest.fixture
+def recipe(store):
+    def changed(**others):
+        training = {"steps": 30, "batch": 10, "rate": 1e-2, "validate_every": 10, "log_every": 5}
+        content = {
+            "encoder": ENCODER,
+            "head": {"class_path": "radiofix.models.heads.PositionHead"},
+            "task": {"class_path": "radiofix.objectives.tasks.PositionTask"},
+            "receiver": {"bandwidths": [10e6], "antennas": 8, "subcarriers": 16},
+            "store": str(store),
+            "split": "random",
+            "labels": 20,
+            "training": {**training, **others.pop("training", {})},
+            **others,
+        }
+        return read_recipe(FinetuneRecipe, content, "test")
+
+    return changed
+
+
+def run(recipe, folder, work=finetune):
+    return work(Fabric(accelerator="cpu", devices=1), recipe, RunFolder(folder))
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory, store):
+    from radiofix.training.recipe import PretrainRecipe, load_recipe
+
+    from .conftest import RECIPES
+
+    changes = ["training.steps=3", "training.batch=8", f"store={store}"]
+    folder = tmp_path_factory.mktemp("pretrained") / "run"
+    run(load_recipe(PretrainRecipe, RECIPES / "lwlm" / "smoke.yaml", changes), folder, pretrain)
+    return folder
+
+
+def test_it_learns_and_a_finished_run_gives_its_errors_again(tmp_path, store, recipe):
+    longer = recipe(training={"steps": 80, "validate_every": 20})
+    outcome = run(longer, tmp_path / "run")
+    lines = (tmp_path / "run" / "validation.csv").read_text().splitlines()
+    means = [float(line.split(",")[1]) for line in lines[1:]]
+    assert means[-1] < 0.8 * means[0]
+    assert outcome.progress.best == pytest.approx(min(means), rel=1e-6)
+    again = evaluate(tmp_path / "run", open_paths(store), part="validation")
+    assert again["mean"] == pytest.approx(outcome.progress.best, rel=1e-4)
+    paths = (open_paths(store).dataset["interactions"].values >= 0).any(-1)
+    assert again["answers"] == paths[open_paths(store).split("random", "validation")].sum()
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["store"]["sha256"] == open_paths(store).attributes["sha256"]
+    assert config["versions"]["torch"] == torch.__version__
+    assert config["figures"]["validation_mean"] == pytest.approx(outcome.progress.best)
+    assert finetuned(tmp_path / "run")[1] == longer
+
+
+def test_a_frozen_pretrained_encoder_stays_as_it_was(tmp_path, pretrained, recipe):
+    frozen = recipe(
+        **{"from": str(pretrained)},
+        adaptation={"class_path": "radiofix.training.adaptation.FrozenEncoder"},
+        encoder=None,
+        training={"steps": 5},
+    )
+    run(frozen, tmp_path / "run")
+    before = load_file(pretrained / "model.safetensors")
+    after = load_file(tmp_path / "run" / "model.safetensors")
+    names = [name for name in before if name.startswith("encoder.")]
+    assert len(names) > 20
+    for name in names:
+        assert torch.equal(before[name], after[f"localizer.{name}"]), name
+    rebuilt, told = finetuned(tmp_path / "run")
+    assert told.encoder is not None
+    assert isinstance(rebuilt, Finetuning)
+
+
+def test_low_rank_tuning_is_merged_into_an_encoder_that_changed(
+    tmp_path, store, pretrained, recipe
+):
+    tuned = recipe(
+        **{"from": str(pretrained)},
+        adaptation={"class_path": "radiofix.training.adaptation.LowRank"},
+        training={"steps": 5},
+    )
+    outcome = run(tuned, tmp_path / "run")
+    before = load_file(pretrained / "model.safetensors")
+    after = load_file(tmp_path / "run" / "model.safetensors")
+    name = "encoder.layers.0.self_attn.in_proj_weight"
+    assert not torch.equal(before[name], after[f"localizer.{name}"])
+    bias = "encoder.layers.0.self_attn.in_proj_bias"
+    assert torch.equal(before[bias], after[f"localizer.{bias}"])
+    found = evaluate(tmp_path / "run", open_paths(store), part="validation")
+    assert found["mean"] == pytest.approx(outcome.progress.best, rel=1e-4)
+
+
+def test_a_frozen_encoder_drops_nothing_out(recipe):
+    module = build_localizer(recipe())
+    assert module.train().localizer.encoder.training
+    FrozenEncoder().adapt(module.localizer.encoder)
+    module.train()
+    assert not module.localizer.encoder.training
+    assert module.localizer.head.training
+
+
+def test_patience_ends_a_run_that_stands_still(tmp_path, recipe):
+    still = {"rate": 1e-30, "validate_every": 2, "patience": 3, "steps": 1000}
+    outcome = run(recipe(training=still), tmp_path / "run")
+    assert outcome.finished
+    assert outcome.progress.best_step == 2
+    assert outcome.progress.step == 8
+
+
+def test_a_diverging_run_names_step_users_and_the_last_good_checkpoint(tmp_path, recipe):
+    wild = {"rate": 1e4, "checkpoint_every": 1, "log_every": 1, "divergence": 3.0, "steps": 200}
+    with pytest.raises(DivergedError, match=r"at step \d+, users \d+.*last good checkpoint") as e:
+        run(recipe(training=wild), tmp_path / "run")
+    assert "\n" not in str(e.value)
+    good = RunFolder(tmp_path / "run").load("last.pt")["progress"]["step"]
+    assert f"step {good}" in str(e.value)
+    assert f"at step {good + 1}," in str(e.value)
+
+
+def test_shares_of_a_batch_average_to_its_mean_and_keep_users_whole(store, recipe):
+    one = recipe()
+    module = build_localizer(replace(one, seed=3)).eval()
+    pool = HeldPool(open_paths(store), np.arange(60), [0, 1])
+    links = LabelledBatches(pool, one.receiver, 21)
+    sounding, truth = links.draw(torch.Generator().manual_seed(0))
+    module.localizer.head.fit([sounding], [truth])
+    module.task.fit([sounding], [truth])
+    batch = LabelledBatch(sounding, truth)
+    whole = module(batch.share(0, 1))["loss"]
+    shares = [batch.share(rank, 3) for rank in range(3)]
+    users = [set(share.contents[0].user.tolist()) for share in shares]
+    assert not users[0] & users[1]
+    assert not users[1] & users[2]
+    assert sum(len(share.contents[0]) for share in shares) == len(sounding)
+    mean = sum(module(share)["loss"] for share in shares) / 3
+    assert mean.item() == pytest.approx(whole.item(), rel=1e-5)
+
+
+def test_the_summary_is_what_numpy_says():
+    error = torch.rand(1001, generator=torch.Generator().manual_seed(0), dtype=torch.float64) ** 2
+    reference = error.numpy()
+    found = summary(error)
+    assert found["mean"] == pytest.approx(reference.mean())
+    assert found["median"] == pytest.approx(np.median(reference))
+    assert found["rmse"] == pytest.approx(np.sqrt((reference**2).mean()))
+    for share in (67, 80, 90, 95):
+        assert found[f"p{share}"] == pytest.approx(np.percentile(reference, share))
+
+
+def test_what_cannot_begin_is_one_line(tmp_path, recipe):
+    for changes, message in (
+        ({"encoder": None}, "no encoder is given"),
+        ({"head": None}, "no head is given"),
+        ({"labels": 0}, "labels=0 trains no head"),
+        ({"labels": 5000}, "labels=5000, but split random"),
+        ({"from": str(tmp_path)}, "is no finished run"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run(recipe(**changes), tmp_path / message.split()[1])
+
+
+def test_simulated_supervision_places_users_without_a_label(tmp_path, store, recipe):
+    from radiofix.training.recipe import PretrainRecipe
+
+    head = {"class_path": "radiofix.models.frame.FrameHead", "init_args": {"dim": 32}}
+    simulated = {"head": head, "antennas": 8, "subcarriers": 16}
+    content = {
+        "encoder": ENCODER,
+        "objectives": {
+            "simulated": {
+                "class_path": "radiofix.objectives.simulated.Simulated",
+                "init_args": simulated,
+            }
+        },
+        "weights": {"simulated": 1},
+        "receiver": {"bandwidths": [10e6], "antennas": 8, "subcarriers": 16},
+        "store": str(store),
+        "split": "random",
+        "training": {"steps": 2, "batch": 8},
+    }
+    run(read_recipe(PretrainRecipe, content, "test"), tmp_path / "pretrained", pretrain)
+    start = {"from": str(tmp_path / "pretrained"), "encoder": None, "head": None}
+    run(recipe(**start, labels=0), tmp_path / "none")
+    before = load_file(tmp_path / "pretrained" / "model.safetensors")
+    after = load_file(tmp_path / "none" / "model.safetensors")
+    own = "mixture.objectives.simulated.head."
+    heads = {n.removeprefix(own): t for n, t in before.items() if n.startswith(own)}
+    assert "output.weight" in heads
+    for name, tensor in heads.items():
+        assert torch.equal(tensor, after[f"localizer.head.{name}"]), name
+    told = evaluate(tmp_path / "none", open_paths(store))
+    untouched = held_out_errors(recipe(**start), None, 1000)
+    assert untouched.mean().item() == pytest.approx(told["mean"], rel=1e-6)
+    assert len(untouched) == told["answers"]
+    tuned = run(recipe(**start, training={"steps": 4}), tmp_path / "some")
+    assert tuned.progress.step == 4
+    assert finetuned(tmp_path / "some")[1].head == Part(**head)
+
+
+def test_a_pretrained_head_is_taken_by_a_recipe_that_asks_for_its_class(tmp_path, recipe):
+    frame = Part("radiofix.models.frame.FrameHead", {"dim": 32})
+    start = Start(nn.Identity(), Part("radiofix.models.lwlm.LwlmEncoder"), nn.Linear(1, 1), frame)
+    assert start.has_head(None)
+    assert start.has_head(Part(frame.class_path))
+    assert not start.has_head(recipe().head)
+    assert start.completed(recipe()).head == recipe().head
+    assert start.completed(recipe(head=None)).head == frame
+    assert not Start(nn.Identity(), frame).has_head(None)
+
+
+def test_among_keeps_users_that_see_no_station(store, recipe):
+    hidden = recipe(among={"class_path": "radiofix.training.users.WithoutSight"}, stations=["west"])
+    opened = open_paths(store)
+    interactions = opened.dataset["interactions"].values[:, 0]
+    there, sight = (interactions >= 0).any(-1), (interactions == 0).any(-1)
+    rows = opened.split("random", "validation")
+    links = part_links(hidden, opened, hidden.task.build(), "validation", 1000, "cpu")
+    users = [int(user) for sounding, _ in links for user in sounding.user]
+    assert users == rows[(there & ~sight)[rows]].tolist()
+    assert len(users) > 0
+
+
+def test_fixes_of_a_finished_run_are_calibrated(tmp_path, recipe):
+    run(recipe(training={"steps": 5}), tmp_path / "run")
+    calibration = finetuned(tmp_path / "run")[0].localizer.calibration
+    assert calibration.stretch != 1
+    assert calibration.threshold.isfinite()
