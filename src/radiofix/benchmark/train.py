@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import statistics
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from radiofix.benchmark.channel import random_paths
 from radiofix.models.blocks import Block
+from radiofix.models.layers import DecoderLayer, EncoderLayer
 from radiofix.training.batches import PretrainBatches
 from radiofix.training.checkpoints import RunFolder
 from radiofix.training.launch import fabric_of
@@ -128,8 +128,18 @@ class Bare:
 
 def stand_in(layer: nn.Module) -> nn.Module | None:
     """torch.nn's own layer of the same sizes; None where `layer` is no transformer layer."""
-    if isinstance(layer, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer):
-        return copy.deepcopy(layer)
+    for ours, torchs in (
+        (EncoderLayer, nn.TransformerEncoderLayer),
+        (DecoderLayer, nn.TransformerDecoderLayer),
+    ):
+        if isinstance(layer, ours):
+            return torchs(
+                layer.linear1.in_features,
+                layer.self_attn.num_heads,
+                layer.linear1.out_features,
+                layer.dropout.p,
+                batch_first=True,
+            )
     if isinstance(layer, Block):
         return nn.TransformerEncoderLayer(
             layer.attention.out.in_features,

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from radiofix.models.configuration import ConfigurationEmbedding
 from radiofix.models.latent import Latent
+from radiofix.models.layers import DecoderLayer
 from radiofix.types import Sounding
 
 
@@ -41,8 +42,7 @@ class ReconstructionDecoder(nn.Module):
         self.patch = (patch[0], patch[1])
         self.grid = (antennas // patch[0], subcarriers // patch[1])
         self.layers = nn.ModuleList(
-            nn.TransformerDecoderLayer(dim, heads, feedforward, dropout, batch_first=True)
-            for _ in range(layers)
+            DecoderLayer(dim, heads, feedforward, dropout) for _ in range(layers)
         )
         self.output = nn.Linear(dim, 2 * patch[0] * patch[1])
 
@@ -55,9 +55,15 @@ class ReconstructionDecoder(nn.Module):
                 f"patches of {self.patch[0]} x {self.patch[1]}: give it the encoder's patch"
             )
         memory = torch.cat([part.summary[:, None], part.tokens], 1)
-        decoded = memory
-        for layer in self.layers:
-            decoded = layer(decoded, memory)
+        import os
+
+        parts = []
+        for m in memory.split(int(os.environ.get("DCHUNK", "8"))):
+            t = m
+            for layer in self.layers:
+                t = layer(t, m)
+            parts.append(t)
+        decoded = torch.cat(parts)
         pixels: Tensor = self.output(decoded[:, 1:]).float()
         pixels = pixels.reshape(-1, rows, columns, *self.patch, 2)
         folded = pixels.transpose(2, 3).flatten(1, 2).flatten(2, 3)

@@ -7,6 +7,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from radiofix.models.latent import Latent, unit_power
+from radiofix.models.layers import EncoderLayer
 from radiofix.types import Sounding
 
 
@@ -43,8 +44,7 @@ class LwlmEncoder(nn.Module):
         self.patches = nn.Conv2d(2, dim, kernel_size=patch, stride=patch)
         self.lst = nn.Parameter(torch.zeros(dim))
         self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(dim, heads, feedforward, dropout, batch_first=True)
-            for _ in range(layers)
+            EncoderLayer(dim, heads, feedforward, dropout) for _ in range(layers)
         )
         self.norm = nn.LayerNorm(dim)
         tokens = 1 + (antennas // patch) * (subcarriers // patch)
@@ -57,9 +57,15 @@ class LwlmEncoder(nn.Module):
         patches: Tensor = self.patches(image).flatten(2).transpose(1, 2)
         first = self.lst.to(patches.dtype).expand(len(patches), 1, -1)
         tokens = torch.cat([first, patches], 1) + self.positions
-        for layer in self.layers:
-            tokens = layer(tokens)
-        tokens = self.norm(tokens)
+        import os
+
+        n = int(os.environ.get("CHUNK", "8"))
+        parts = []
+        for t in tokens.split(n):
+            for layer in self.layers:
+                t = layer(t)
+            parts.append(self.norm(t))
+        tokens = torch.cat(parts)
         return Latent(tokens[:, 0], tokens[:, 1:])
 
     def _expect_shape(self, csi: Complex[Tensor, "link antenna subcarrier"]) -> None:

@@ -1,24 +1,29 @@
-"""Our own encoder: any array, any band, with the received power kept."""
+"""Our own encoder: any array, any band, seen from the strongest wave, with the power kept."""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from radiofix.models.blocks import Block
 from radiofix.models.latent import Latent, observed_power, unit_power
 from radiofix.models.patches import PatchTokens
+from radiofix.physics.strongest import Wave, steering, strongest_wave
 from radiofix.types import Sounding
 
 TYPICAL_POWER_DB = -85.0
 """Of a link in a street; only where the power's scale is centred."""
+TOLD = 7
+"""Numbers that are told beside the patches."""
 
 
 class RadiofixEncoder(nn.Module):
-    """Real and imaginary parts in patches placed by physics, and a token of received power.
+    """Real and imaginary parts in patches placed by physics, and what no patch tells.
 
-    Nothing depends on an index: the same weights take 8 or 64 antennas, 52 or 512 subcarriers.
+    A channel is seen from its strongest wave: that wave's delay and phase are taken off, so that
+    a street looks alike from near and far, and told apart. Nothing depends on an index: the same
+    weights take 8 or 64 antennas, 52 or 512 subcarriers.
     """
 
     def __init__(
@@ -27,30 +32,60 @@ class RadiofixEncoder(nn.Module):
         layers: int = 5,
         heads: int = 4,
         patch_antennas: int = 8,
-        patch_subcarriers: int = 8,
+        patch_subcarriers: int = 16,
     ) -> None:
         super().__init__()
         self.dim = dim
         self.tokens = PatchTokens(dim, patch_antennas, patch_subcarriers)
-        self.power = nn.Linear(1, dim)
+        self.told = nn.Linear(TOLD, dim)
         self.summary = nn.Parameter(0.02 * torch.randn(dim))
         self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, sounding: Sounding) -> Latent:
         """Encodes each link by itself."""
-        power = observed_power(sounding.csi)
-        patches = self.tokens(unit_power(sounding.csi, power), sounding)
-        # The power goes to the summary too: it is the one thing no patch tells.
-        told = self.power(power_feature(power)).to(patches.dtype)
-        sequence = torch.cat([(self.summary + told)[:, None], patches], 1)
+        with torch.no_grad(), torch.autocast(sounding.csi.device.type, enabled=False):
+            wave = strongest_wave(sounding.csi, sounding.frequency, sounding.antenna)
+            power = observed_power(sounding.csi)
+            seen = unit_power(from_wave(sounding, wave), power)
+            told = told_features(sounding, wave, power)
+        patches = self.tokens(seen, sounding)
+        summary = self.summary + self.told(told).to(patches.dtype)
+        sequence = torch.cat([summary[:, None], patches], 1)
         for block in self.blocks:
             sequence = block(sequence)
         sequence = self.norm(sequence)
-        return Latent(sequence[:, 0], sequence[:, 1:])
+        return Latent(sequence[:, 0], sequence[:, 1:], wave)
 
 
-def power_feature(power: Float[Tensor, " link"]) -> Float[Tensor, "link 1"]:
-    """Received power in steps of 10 dB from a typical one; 0 power is that of no signal."""
+def from_wave(sounding: Sounding, wave: Wave) -> Complex[Tensor, "link antenna subcarrier"]:
+    """The CSI with the wave's delay and phase taken off; its direction stays."""
+    broadside = Wave(wave.delay, torch.zeros_like(wave.direction), wave.gain)
+    delayed = steering(broadside, sounding.frequency, torch.zeros_like(sounding.antenna))
+    size = wave.gain.abs()
+    phase = wave.gain / torch.where(size > 0, size, torch.ones_like(size))
+    return sounding.csi * (delayed * phase[:, None, None]).conj()
+
+
+def told_features(
+    sounding: Sounding, wave: Wave, power: Float[Tensor, " link"]
+) -> Float[Tensor, "link 7"]:
+    """Received power, as it is and over free space, the wave's way and direction, the band."""
+    way = wave.range.float()
+    free_space = power * (way + 1).square() * 1e-4
+    features = [
+        decades(power),
+        decades(free_space),
+        way / 100,
+        torch.log10(way + 1),
+        wave.direction.float(),
+        wave.azimuth.float(),
+        torch.log2(sounding.bandwidth.float() / 10e6),
+    ]
+    return torch.stack(features, -1)
+
+
+def decades(power: Float[Tensor, " link"]) -> Float[Tensor, " link"]:
+    """Power in steps of 10 dB from a typical one; no power is very little."""
     decibel = 10 * torch.log10(power.clamp(min=1e-20))
-    return ((decibel - TYPICAL_POWER_DB) / 10)[:, None]
+    return (decibel - TYPICAL_POWER_DB) / 10

@@ -80,7 +80,7 @@ class Simulated(Objective):
         return sounding.with_csi(sounding.csi * seen), paths.user_position
 
     def forward(self, latents: Sequence[Latent], prepared: Prepared) -> Tensor:
-        """Error over the stated one, and the likelihood of the error under the stated covariance."""
+        """Error over the stated one, and the stated covariance's surprise at the error."""
         (latent,), (sounding,), (position,) = latents, prepared.soundings, prepared.targets
         estimate = self.head(latent, sounding)
         away = (estimate.position - position)[:, :2]
