@@ -2,11 +2,11 @@
 
 from radiofix.data.importers.sionna import from_sionna
 from radiofix.data.store import open_paths
+from radiofix.models.pretrained import load
 from radiofix.physics.arrays import elements, uca, ula, upa
 from radiofix.physics.channel import Channel
 from radiofix.types import Csi, Fix, Paths, Sounding, Station
-
-__version__ = "0.1.0"
+from radiofix.version import __version__
 
 __all__ = [
     "Channel",
@@ -15,8 +15,10 @@ __all__ = [
     "Paths",
     "Sounding",
     "Station",
+    "__version__",
     "elements",
     "from_sionna",
+    "load",
     "open_paths",
     "uca",
     "ula",

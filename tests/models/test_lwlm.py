@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from models.soundings import ANTENNAS, SUBCARRIERS, gradient, random_sounding, replaced
+from radiofix.models.decoders import ReconstructionDecoder
+from radiofix.models.latent import unit_power
 from radiofix.models.lwlm import LwlmEncoder, magnitude_and_phase, sinusoids
 
 
@@ -74,17 +77,52 @@ def test_gradient_reaches_every_parameter() -> None:
     assert not missed
 
 
-def test_attention_goes_through_the_fused_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[int] = []
-    fused = F.scaled_dot_product_attention
+def test_weights_are_those_of_torchs_own_layers() -> None:
+    encoder = small()
+    torchs = nn.TransformerEncoder(
+        nn.TransformerEncoderLayer(16, 2, 32, 0.0, batch_first=True), 2, nn.LayerNorm(16)
+    )
+    weights = encoder.state_dict()
+    known = {name: weights[name] for name in torchs.state_dict()}
+    assert weights.keys() - known.keys() == {"patches.weight", "patches.bias", "lst"}
+    torchs.load_state_dict(known)
+    sounding = random_sounding(20)
+    image = magnitude_and_phase(unit_power(sounding.csi))
+    patches = encoder.patches(image).flatten(2).transpose(1, 2)
+    tokens = torch.cat([encoder.lst.expand(20, 1, -1), patches], 1) + encoder.positions
+    torch.testing.assert_close(
+        encoder(sounding).tokens, torchs(tokens)[:, 1:], atol=1e-5, rtol=1e-5
+    )
 
-    def counted(*inputs: torch.Tensor, **options: object) -> torch.Tensor:
-        calls.append(1)
-        return fused(*inputs, **options)
 
-    monkeypatch.setattr(F, "scaled_dot_product_attention", counted)
-    small().train()(random_sounding())
-    assert len(calls) == 2
+def test_half_the_bits_learn_as_float32_does() -> None:
+    losses, slopes = zip(*(lesson(half) for half in (False, True)), strict=True)
+    assert losses[0][-1] < 0.9 * losses[0][0]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.01)
+    assert float(F.cosine_similarity(slopes[0], slopes[1], 0)) > 0.995
+    assert float(slopes[1].norm() / slopes[0].norm()) == pytest.approx(1, abs=0.03)
+
+
+def lesson(half: bool) -> tuple[list[float], torch.Tensor]:
+    """Losses of some steps that reconstruct a channel, and the gradient of the first."""
+    torch.manual_seed(0)
+    encoder = LwlmEncoder(ANTENNAS, SUBCARRIERS, 64, 2, heads=4, feedforward=256, dropout=0.0)
+    decoder = ReconstructionDecoder(64, 2, 4, 256, ANTENNAS, SUBCARRIERS, dropout=0.0)
+    model = nn.ModuleList([encoder, decoder])
+    adam = torch.optim.Adam(model.parameters(), lr=3e-4)
+    sounding = random_sounding(16)
+    losses, slope = [], torch.empty(0)
+    for step in range(8):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            seen = decoder(encoder(sounding))
+        loss = (seen - unit_power(sounding.csi)).abs().square().mean()
+        adam.zero_grad()
+        loss.backward()
+        if step == 0:
+            slope = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+        adam.step()
+        losses.append(loss.item())
+    return losses, slope
 
 
 def test_a_channel_of_another_shape_is_refused_in_one_line() -> None:

@@ -27,12 +27,11 @@ def test_the_loss_is_the_error_over_the_distance_and_the_surprise_of_it():
     position = prepared.targets[0].numpy()[:, :2]
     away = estimate.position.detach().numpy()[:, :2] - position
     covariance = (estimate.scale @ estimate.scale.mT).detach().numpy()
-    surprise = [
-        0.5 * e @ np.linalg.solve(c, e) + 0.5 * np.log(np.linalg.det(2 * np.pi * c))
-        for e, c in zip(away, covariance, strict=True)
-    ]
+    lengths = [np.sqrt(e @ np.linalg.solve(c, e)) for e, c in zip(away, covariance, strict=True)]
+    volume = 0.5 * np.log(np.linalg.det(covariance))
+    surprise = np.sqrt(3) * np.array(lengths) + volume + np.log(2 * np.pi / 3)
     share = np.linalg.norm(away, axis=1) / np.sqrt(np.trace(covariance, axis1=1, axis2=2))
-    expected = np.mean(share + np.array(surprise))
+    expected = np.mean(share + surprise)
     assert np.isclose(float(objective([latent], prepared)), expected, rtol=1e-5)
 
 

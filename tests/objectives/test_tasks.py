@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy.stats import multivariate_normal
 
 from models.soundings import random_sounding, random_truth, replaced
 from radiofix.models.heads import Estimate
@@ -19,7 +18,7 @@ from radiofix.objectives.tasks import (
     PositionTask,
     Task,
     ToaTask,
-    negative_log_likelihood,
+    surprise,
 )
 from radiofix.types import SPEED_OF_LIGHT
 
@@ -80,11 +79,23 @@ def test_position_loss_is_the_horizontal_distance_of_equation_25() -> None:
     np.testing.assert_allclose(loss.numpy(), np.full(6, 5 / deviation))
 
 
-def test_log_likelihood_is_that_of_a_normal_distribution() -> None:
-    scale = torch.tensor([[[2.0, 0.0], [-0.7, 0.5]]], dtype=torch.float64)
-    error = torch.tensor([[1.0, -2.0]], dtype=torch.float64)
-    expected = -multivariate_normal([0, 0], (scale[0] @ scale[0].T).numpy()).logpdf(error[0])
-    assert float(negative_log_likelihood(error, scale)) == pytest.approx(expected)
+def test_surprise_is_that_of_a_density_with_the_stated_covariance() -> None:
+    scale = torch.tensor([[2.0, 0.0], [-0.7, 0.5]], dtype=torch.float64)
+    axis = torch.linspace(-60, 60, 1201, dtype=torch.float64)
+    points = torch.cartesian_prod(axis, axis)
+    density = (-surprise(points, scale.expand(len(points), 2, 2))).exp() * 0.1**2
+    assert float(density.sum()) == pytest.approx(1, abs=1e-3)
+    covariance = (points.T * density) @ points
+    torch.testing.assert_close(covariance, scale @ scale.T, rtol=2e-3, atol=2e-3)
+
+
+def test_a_user_far_off_counts_in_proportion_and_not_squared() -> None:
+    scale = torch.eye(2, dtype=torch.float64)[None]
+    near, far = (surprise(torch.tensor([[r, 0.0]]).double(), scale) for r in (10.0, 1000.0))
+    assert float(far - near) == pytest.approx(990 * math.sqrt(3))
+    exact = torch.zeros(1, 2, dtype=torch.float64, requires_grad=True)
+    surprise(exact, scale).backward()
+    assert bool(exact.grad.isfinite().all())
 
 
 def test_a_covariance_is_learnt_without_moving_the_position() -> None:
@@ -102,10 +113,9 @@ def test_a_covariance_is_learnt_without_moving_the_position() -> None:
 def test_the_best_covariance_is_the_errors_own() -> None:
     task, truth, sounding = fitted(PositionTask()), random_truth(300), random_sounding(300)
     own = torch.tensor([[4.0, 0.0], [-2.0, 1.0]], dtype=torch.float64)
-    draw = torch.randn(300, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    draw = torch.linalg.solve_triangular(
-        torch.linalg.cholesky(draw.T @ draw / 300), draw.T, upper=False
-    ).T
+    turn = 2 * math.pi * torch.arange(300, dtype=torch.float64) / 300
+    # At this distance, all around, a round density finds the deviation 1 the likeliest.
+    draw = 2 / math.sqrt(3) * torch.stack([turn.cos(), turn.sin()], -1)
     position = truth.position.clone()
     position[:, :2] += draw @ own.T
 

@@ -11,13 +11,13 @@ from safetensors.torch import load_file
 from torch import nn
 
 from radiofix.data.store import open_paths
+from radiofix.models.parts import Part
 from radiofix.training.adaptation import FrozenEncoder
 from radiofix.training.batches import LabelledBatches
 from radiofix.training.checkpoints import RunFolder
 from radiofix.training.evaluate import evaluate, held_out_errors, part_links, summary
 from radiofix.training.finetune import LabelledBatch, finetune
 from radiofix.training.localizing import Finetuning, Start, build_localizer, finetuned
-from radiofix.training.parts import Part
 from radiofix.training.pool import HeldPool
 from radiofix.training.pretrain import pretrain
 from radiofix.training.recipe import FinetuneRecipe, read_recipe

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from radiofix.models.lwlm import LwlmEncoder
+from radiofix.models.parts import Part
 from radiofix.training.localizing import build_localizer
-from radiofix.training.parts import Part
 from radiofix.training.pretrain import build
 from radiofix.training.recipe import FinetuneRecipe, PretrainRecipe, load_recipe, plain, read_recipe
 

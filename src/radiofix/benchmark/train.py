@@ -61,19 +61,23 @@ def measure(recipe: PretrainRecipe, repeats: int, device: str = "cpu") -> dict[s
     loop = Loop(fabric, lesson, recipe.training, RunFolder(Path()), recipe.seed)
     bare = Bare(module, loop.step, fabric)
     generator = torch.Generator(fabric.device).manual_seed(0)
-    seconds = _in_turn(
+    times = _in_turn(
         {"step": loop.step, "bare": bare.run, "drawing": lambda: batches.draw(generator)},
         repeats,
         fabric.device,
     )
+    seconds = {name: statistics.median(spent) for name, spent in times.items()}
     samples = recipe.training.batch
     return {
         "samples_per_s": samples / seconds["step"],
+        "best_samples_per_s": samples / min(times["step"]),
         "bare_samples_per_s": samples / seconds["bare"],
+        "best_bare_samples_per_s": samples / min(times["bare"]),
         "ratio": seconds["step"] / seconds["bare"],
         "step_s": seconds["step"],
         "bare_s": seconds["bare"],
         "drawing_s": seconds["drawing"],
+        "repeats": repeats,
         "batch": samples,
         "layer_calls": len(bare.calls),
         "tokens": sum(shape[0] * shape[1] for _, shape in bare.calls),
@@ -155,8 +159,8 @@ def stand_in(layer: nn.Module) -> nn.Module | None:
 
 def _in_turn(
     works: dict[str, Callable[[], object]], repeats: int, device: torch.device
-) -> dict[str, float]:
-    """Median seconds of each, timed one after the other so that a busy machine hits all alike."""
+) -> dict[str, list[float]]:
+    """Seconds of each, timed one after the other so that a busy machine hits all alike."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(repeats + 1):
         for name, work in works.items():
@@ -165,4 +169,4 @@ def _in_turn(
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(spent[1:]) for name, spent in times.items()}
+    return {name: spent[1:] for name, spent in times.items()}

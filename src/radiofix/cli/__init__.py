@@ -13,9 +13,9 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-import radiofix
 from radiofix.cli import bench, importing, models, plot, scenes, stores, trace
 from radiofix.cli.terminal import plain_warning
+from radiofix.version import __version__
 
 ROOMS = (scenes, trace, stores, importing, plot, models, bench)
 
@@ -31,7 +31,7 @@ class Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """The parser of every command."""
     top = Parser(prog="radiofix", description="Radio channels into positions.", allow_abbrev=False)
-    top.add_argument("--version", action="version", version=f"radiofix {radiofix.__version__}")
+    top.add_argument("--version", action="version", version=f"radiofix {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     for room in ROOMS:
         room.add_commands(commands)

@@ -66,7 +66,8 @@ def train(options: argparse.Namespace) -> int:
     say(
         options,
         found,
-        f"{found['samples_per_s']:,.2f} samples a second, whole steps of {found['batch']} "
+        f"{found['samples_per_s']:,.2f} samples a second (median; at best "
+        f"{found['best_samples_per_s']:,.2f}), whole steps of {found['batch']} "
         f"({found['parameters'] / 1e6:.2f} M parameters, {found['precision']}, "
         f"{found['device']}, {found['threads']} threads)\n"
         f"{found['bare_samples_per_s']:,.2f} with the {found['layer_calls']} transformer layers of "

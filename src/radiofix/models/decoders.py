@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from radiofix.models.configuration import ConfigurationEmbedding
 from radiofix.models.latent import Latent
-from radiofix.models.layers import DecoderLayer
+from radiofix.models.layers import DecoderLayer, in_pieces
 from radiofix.types import Sounding
 
 
@@ -55,19 +55,17 @@ class ReconstructionDecoder(nn.Module):
                 f"patches of {self.patch[0]} x {self.patch[1]}: give it the encoder's patch"
             )
         memory = torch.cat([part.summary[:, None], part.tokens], 1)
-        import os
-
-        parts = []
-        for m in memory.split(int(os.environ.get("DCHUNK", "8"))):
-            t = m
-            for layer in self.layers:
-                t = layer(t, m)
-            parts.append(t)
-        decoded = torch.cat(parts)
+        decoded = in_pieces(self._decoded, memory)
         pixels: Tensor = self.output(decoded[:, 1:]).float()
         pixels = pixels.reshape(-1, rows, columns, *self.patch, 2)
         folded = pixels.transpose(2, 3).flatten(1, 2).flatten(2, 3)
         return torch.view_as_complex(folded.contiguous())
+
+    def _decoded(self, memory: Float[Tensor, "link token dim"]) -> Float[Tensor, "link token dim"]:
+        decoded = memory
+        for layer in self.layers:
+            decoded = layer(decoded, memory)
+        return decoded
 
 
 class ContrastDecoder(nn.Module):

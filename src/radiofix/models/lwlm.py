@@ -7,7 +7,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from radiofix.models.latent import Latent, unit_power
-from radiofix.models.layers import EncoderLayer
+from radiofix.models.layers import EncoderLayer, in_pieces
 from radiofix.types import Sounding
 
 
@@ -57,16 +57,14 @@ class LwlmEncoder(nn.Module):
         patches: Tensor = self.patches(image).flatten(2).transpose(1, 2)
         first = self.lst.to(patches.dtype).expand(len(patches), 1, -1)
         tokens = torch.cat([first, patches], 1) + self.positions
-        import os
-
-        n = int(os.environ.get("CHUNK", "8"))
-        parts = []
-        for t in tokens.split(n):
-            for layer in self.layers:
-                t = layer(t)
-            parts.append(self.norm(t))
-        tokens = torch.cat(parts)
+        tokens = in_pieces(self._enriched, tokens)
         return Latent(tokens[:, 0], tokens[:, 1:])
+
+    def _enriched(self, tokens: Float[Tensor, "link token dim"]) -> Float[Tensor, "link token dim"]:
+        for layer in self.layers:
+            tokens = layer(tokens)
+        normalised: Tensor = self.norm(tokens)
+        return normalised
 
     def _expect_shape(self, csi: Complex[Tensor, "link antenna subcarrier"]) -> None:
         antennas, subcarriers = csi.shape[1:]

@@ -11,7 +11,7 @@ from torch import Tensor
 from radiofix.models.heads import StationHead
 from radiofix.models.latent import Latent
 from radiofix.objectives.objective import Objective, Prepared, Views
-from radiofix.objectives.tasks import negative_log_likelihood
+from radiofix.objectives.tasks import surprise
 from radiofix.physics.arrays import ula
 from radiofix.physics.channel import AliasWarning, Channel
 from radiofix.physics.impairments import Impairments
@@ -92,7 +92,7 @@ class Simulated(Objective):
         # alone leave the best answer where it is, those of the unknown distance pull it inward.
         stated = estimate.scale.detach().square().sum((1, 2)).sqrt()
         loss = away.norm(dim=-1) / stated
-        loss = loss + negative_log_likelihood(away.detach(), estimate.scale)
+        loss = loss + surprise(away.detach(), estimate.scale)
         mean: Tensor = loss.float().mean()
         return mean
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-import radiofix
 from radiofix.data import schema
 from radiofix.data.splits import RANDOM_SIZES, expect_sizes, put_splits
 from radiofix.data.store import CHUNK_USERS, Map, StoreError, StoreWriter, expect_new
@@ -26,6 +25,7 @@ from radiofix.scenes.scene import Scene
 from radiofix.tracing.engines import Engine, in_process
 from radiofix.tracing.plan import UNIT_USERS, TracePlan
 from radiofix.tracing.solver import PathArrays, require_tracer
+from radiofix.version import __version__
 
 Progress = Callable[[int, int, int], None]
 """Told users done before this run, users done, users in all."""
@@ -123,7 +123,7 @@ def _attributes(
     plan: TracePlan, scene: Scene, stations: tuple[int, ...], tracer: str
 ) -> dict[str, Any]:
     attributes: dict[str, Any] = {
-        "radiofix_version": radiofix.__version__,
+        "radiofix_version": __version__,
         "scenario": scene.name,
         "tracer": tracer,
         "plan": json.loads(plan.to_json()),

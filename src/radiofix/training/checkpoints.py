@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-import radiofix
 from radiofix.data.store import PathStore
+from radiofix.version import __version__
 
 LAST, BEST = "last.pt", "best.pt"
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -95,7 +95,7 @@ def provenance(store: PathStore | None, seed: int, device: torch.device) -> dict
         "store": None if store is None else _identity(store),
         "seed": seed,
         "versions": {
-            "radiofix": radiofix.__version__,
+            "radiofix": __version__,
             "torch": torch.__version__,
             "python": platform.python_version(),
         },

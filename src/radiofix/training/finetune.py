@@ -24,6 +24,7 @@ from radiofix.training.optimizer import group
 from radiofix.training.pool import HeldPool
 from radiofix.training.pretrain import JUDGE_SEED
 from radiofix.training.recipe import FinetuneRecipe, plain
+from radiofix.training.shipping import ship
 from radiofix.training.start import begin
 from radiofix.training.users import station_columns
 from radiofix.types import Sounding, Truth
@@ -173,6 +174,9 @@ def _finish(
         "figures": outcome.figures,
     }
     folder.finish(module.state_dict(), config)
+    if recipe.encoder is not None and recipe.head is not None:
+        facts = {**config, "trained_by": "finetune"}
+        ship(folder.path, module.localizer, recipe.encoder, recipe.head, facts)
 
 
 def _judge(

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from radiofix.models.latent import Encoder
 from radiofix.models.localizer import Localizer
+from radiofix.models.parts import Part
 from radiofix.objectives.simulated import Simulated
 from radiofix.objectives.tasks import Task
 from radiofix.training.checkpoints import RunFolder
 from radiofix.training.loop import Share
-from radiofix.training.parts import Part
 from radiofix.training.pretrain import build
 from radiofix.training.recipe import FinetuneRecipe, PretrainRecipe, read_recipe
 

@@ -13,14 +13,18 @@ from torch import Tensor, nn
 
 from radiofix.data.store import PathStore, open_paths
 from radiofix.models.latent import Encoder
+from radiofix.models.localizer import Localizer
+from radiofix.models.parts import Part
 from radiofix.objectives.mixture import Mixture, share
 from radiofix.objectives.objective import Prepared
+from radiofix.objectives.simulated import Simulated
 from radiofix.training.batches import PretrainBatches, warn_of_aliases
 from radiofix.training.checkpoints import LAST, RunFolder, provenance
 from radiofix.training.loop import Lesson, Loop, Outcome, Share
 from radiofix.training.optimizer import group
 from radiofix.training.pool import HeldPool, open_pool
 from radiofix.training.recipe import PretrainRecipe, plain
+from radiofix.training.shipping import calibrate_on_worlds, ship
 from radiofix.training.start import begin
 from radiofix.training.users import Choice, Everybody, station_columns, users_of
 
@@ -147,7 +151,23 @@ def pretrain(
             "figures": outcome.figures,
         }
         folder.finish(module.state_dict(), config)
+        assert isinstance(module, Pretraining)
+        ship_pretrained(folder, module, recipe, config)
     return outcome
+
+
+def ship_pretrained(
+    folder: RunFolder, module: Pretraining, recipe: PretrainRecipe, config: Mapping[str, Any]
+) -> None:
+    """Leaves a localizer that needs no label, if an objective has taught one."""
+    for name, objective in module.mixture.objectives.items():
+        if isinstance(objective, Simulated):
+            localizer = Localizer(module.encoder, objective.head)
+            calibrate_on_worlds(localizer, objective)
+            head = Part(**recipe.objectives[name].init_args["head"])
+            facts = {**config, "trained_by": "pretrain"}
+            ship(folder.path, localizer, recipe.encoder, head, facts)
+            return
 
 
 @torch.no_grad()

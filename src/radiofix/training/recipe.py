@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import yaml
 
+from radiofix.models.parts import Part, parse
 from radiofix.training.batches import Receiver
-from radiofix.training.parts import Part, parse
 from radiofix.training.settings import Settings
 
 Recipe = TypeVar("Recipe", "PretrainRecipe", "FinetuneRecipe")
