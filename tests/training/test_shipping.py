@@ -114,7 +114,7 @@ def test_the_config_names_what_made_it_and_the_card_can_be_read(taught):
 
 
 def test_what_is_no_localizer_or_a_damaged_one_is_one_line(tmp_path, taught):
-    with pytest.raises(ValueError, match="^radiofix-none is neither a finished run's folder nor"):
+    with pytest.raises(ValueError, match=r"^radiofix-none is neither a finished run's folder nor"):
         rf.load("radiofix-none")
     copy = tmp_path / "copy"
     shutil.copytree(taught / "localizer", copy)

@@ -8,8 +8,9 @@ less than 2 %, for each condition and number of labels; both choices look at val
 from __future__ import annotations
 
 import json
+import math
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,10 @@ FIRST_STEPS, MOST_STEPS = 600, 19_200
 WORTH = 0.02
 """Share of the validation error that doubling the steps must save to be worth it."""
 TEST_USERS = 4000
-SEEDS = {0: (0,), 250: (0, 1, 2), 1000: (0, 1, 2), 10_000: (0,)}
-"""Of each number of labels."""
+SEEDS = {10_000: (0,)}
+"""Of a number of labels whose runs are long."""
+OTHER_SEEDS = (0, 1, 2)
+"""Of every other number of labels."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Result:
 
     run: Run
     validation: float
-    """Mean error [m]."""
+    """Mean error; infinite where nothing was validated [m]."""
     errors: tuple[float, ...]
     """Of each test user [m]."""
     seconds: float
@@ -115,7 +118,7 @@ class Bench:
             raise MissingRun(run)
         result = self._train(run)
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(place, json.dumps(_plain(result)).encode())
+        write_whole(place, (json.dumps(_plain(result)) + "\n").encode())
         self.tell(run, result)
         return result
 
@@ -128,7 +131,7 @@ class Bench:
                 figures = outcome.figures
                 validation, seconds = figures["validation_mean"], figures["seconds"]
             else:
-                validation, seconds = float("nan"), 0.0
+                validation, seconds = math.inf, 0.0
             errors = held_out_errors(recipe, place if run.steps else None, TEST_USERS)
         return Result(run, validation, tuple(np.round(errors, 3).tolist()), seconds)
 
@@ -143,8 +146,9 @@ class Bench:
             "training.rate": run.rate,
             "training.steps": max(1, run.steps),
             "training.warmup": min(100, run.steps // 4),
+            "training.validate_every": max(1, run.steps // 8),
         }
-        if run.method.split("+")[0] != SCRATCH:
+        if run.method != SCRATCH:
             changes["from"] = self.pretrained[run.method]
         for key, value in changes.items():
             *way, last = key.split(".")
@@ -185,35 +189,97 @@ def enough_steps(do: Callable[[Run], Result], condition: str, labels: int, rate:
 
 
 def protocol(
-    do: Callable[[Run], Result],
-    methods: Sequence[str],
-    conditions: Sequence[str],
-    labels: Sequence[int],
-) -> Iterator[Result]:
-    """Every run that the table needs, in the order in which they are worth having."""
+    do: Callable[[Run], Result], methods: Sequence[str], condition: str, labels: int
+) -> list[Result]:
+    """Every run that one cell of the table needs, from scratch first, seed by seed."""
     searched = CONDITIONS[0].name
     rates = {method: best_rate(do, method, searched) for method in (SCRATCH, *methods)}
-    for condition in conditions:
-        for count in labels:
-            if count == 0:
-                for method in methods:
-                    yield do(Run(condition, method, 0, 0, rates[method], 0))
-                continue
-            steps = enough_steps(do, condition, count, rates[SCRATCH])
-            for seed in SEEDS.get(count, (0, 1, 2)):
-                for method in (SCRATCH, *methods):
-                    yield do(Run(condition, method, count, seed, rates[method], steps))
+    if labels == 0:
+        return [do(Run(condition, method, 0, 0, rates[method], 0)) for method in methods]
+    steps = enough_steps(do, condition, labels, rates[SCRATCH])
+    return [
+        do(Run(condition, method, labels, seed, rates[method], steps))
+        for seed in SEEDS.get(labels, OTHER_SEEDS)
+        for method in (SCRATCH, *methods)
+    ]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method at one number of labels, over its seeds."""
+
+    condition: str
+    method: str
+    labels: int
+    seeds: int
+    steps: int
+    mean: float
+    """Of the error over users and seeds [m]."""
+    interval: tuple[float, float]
+    """95 % of means when users and seeds are drawn again [m]."""
+    median: float
+    p90: float
+
+
+def rows(results: Iterable[Result], draws: int = 1000) -> list[Row]:
+    """The table: results of one condition, method and number of labels together, in order."""
+    together: dict[tuple[str, int, str], list[Result]] = {}
+    for result in results:
+        key = (result.run.condition, result.run.labels, result.run.method)
+        together.setdefault(key, []).append(result)
+    return [
+        _row(condition, labels, method, same, draws)
+        for (condition, labels, method), same in together.items()
+    ]
+
+
+def _row(condition: str, labels: int, method: str, same: Sequence[Result], draws: int) -> Row:
+    errors = [np.asarray(result.errors) for result in same]
+    every = np.concatenate(errors)
+    rng = np.random.default_rng(0)
+    means = [
+        np.mean([rng.choice(errors[seed], len(errors[seed])).mean() for seed in chosen])
+        for chosen in rng.integers(len(errors), size=(draws, len(errors)))
+    ]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Row(
+        condition=condition,
+        method=method,
+        labels=labels,
+        seeds=len(errors),
+        steps=same[0].run.steps,
+        mean=float(np.mean([e.mean() for e in errors])),
+        interval=(float(low), float(high)),
+        median=float(np.median(every)),
+        p90=float(np.quantile(every, 0.9)),
+    )
+
+
+def markdown(table: Sequence[Row]) -> str:
+    """The table for people."""
+    lines = [
+        "| condition | labels | method | mean [m] | 95 % | median | 90 % | seeds | steps |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r.condition} | {r.labels:,} | {r.method} | {r.mean:.2f} | "
+        f"{r.interval[0]:.2f} to {r.interval[1]:.2f} | {r.median:.2f} | {r.p90:.2f} | "
+        f"{r.seeds} | {r.steps:,} |"
+        for r in table
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _plain(result: Result) -> dict[str, Any]:
-    return {**asdict(result), "errors": list(result.errors)}
+    known = result.validation if math.isfinite(result.validation) else None
+    return {**asdict(result), "validation": known, "errors": list(result.errors)}
 
 
 def _read(place: Path) -> Result:
     content = json.loads(place.read_text())
     return Result(
         run=Run(**content["run"]),
-        validation=content["validation"],
+        validation=math.inf if content["validation"] is None else content["validation"],
         errors=tuple(content["errors"]),
         seconds=content["seconds"],
     )

@@ -1,0 +1,91 @@
+"""`radiofix bench pretraining`: does pretraining pay?"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from radiofix.cli.terminal import add_command, key_values, say, whole_numbers
+
+if TYPE_CHECKING:
+    from radiofix.benchmark.pretraining import Result, Run
+
+STORES = ("o1", "cross")
+
+
+def add_command_to(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds `bench pretraining`."""
+    command = add_command(
+        kinds, "pretraining", pretraining, "The same network from scratch and pretrained."
+    )
+    command.add_argument(
+        "--stores",
+        nargs="+",
+        default=[],
+        metavar="NAME=STORE",
+        help=f"traced stores named {' and '.join(STORES)}",
+    )
+    command.add_argument(
+        "--pretrained", nargs="+", default=[], metavar="METHOD=RUN", help="pretraining runs"
+    )
+    command.add_argument("--recipe", type=Path, default=Path("recipes/radiofix/position.yaml"))
+    command.add_argument("--out", type=Path, default=Path("results/pretraining"))
+    command.add_argument("--conditions", nargs="+", default=None, help="None: all")
+    command.add_argument("--labels", type=whole_numbers, default=(1000, 250, 0, 10_000))
+    command.add_argument(
+        "--table", action="store_true", help="no training: the table of what is there"
+    )
+
+
+def pretraining(options: argparse.Namespace) -> int:
+    """Goes on with the protocol from the results that are there, and prints their table."""
+    import yaml
+
+    from radiofix.benchmark.pretraining import (
+        CONDITIONS,
+        Bench,
+        MissingRun,
+        markdown,
+        protocol,
+        rows,
+    )
+
+    known = [condition.name for condition in CONDITIONS]
+    conditions = options.conditions or known
+    strange = sorted(set(conditions) - set(known))
+    if strange:
+        raise ValueError(f"no condition {', '.join(strange)}: there are {', '.join(known)}")
+    stores = {k: str(v) for k, v in key_values(options.stores).items()}
+    needed = {c.store for c in CONDITIONS if c.name in (*conditions, known[0])}
+    missing = sorted(needed - set(stores))
+    if missing and not options.table:
+        raise ValueError(f"--stores lacks {', '.join(missing)}: name each as {missing[0]}=STORE")
+    methods = {k: str(v) for k, v in key_values(options.pretrained).items()}
+
+    def tell(run: Run, result: Result) -> None:
+        error = sum(result.errors) / len(result.errors)
+        print(f"{run.file}: {error:.2f} m in {result.seconds:.0f} s", file=sys.stderr, flush=True)
+
+    bench = Bench(
+        recipe=yaml.safe_load(options.recipe.read_text()),
+        stores=stores,
+        pretrained=methods,
+        out=options.out,
+        may_train=not options.table,
+        tell=tell,
+    )
+    results: list[Result] = []
+    for condition in conditions:
+        for count in options.labels:
+            try:
+                results.extend(protocol(bench.do, list(methods), condition, count))
+            except MissingRun as missing_run:
+                if not options.table:
+                    raise
+                print(f"radiofix: not in the table yet: {missing_run}", file=sys.stderr)
+    table = rows(results)
+    say(options, [dataclasses.asdict(row) for row in table], markdown(table))
+    return 0

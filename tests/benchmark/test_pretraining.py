@@ -1,0 +1,128 @@
+"""The protocol of "does pretraining pay?": what it chooses, what it keeps, what it tells."""
+
+import json
+
+import numpy as np
+import pytest
+
+import radiofix as rf
+from radiofix.benchmark.pretraining import (
+    Bench,
+    MissingRun,
+    Result,
+    Run,
+    best_rate,
+    enough_steps,
+    markdown,
+    protocol,
+    rows,
+)
+from training.conftest import store  # noqa: F401  # a fixture
+from training.test_shipping import ENCODER, HEAD, RECEIVER, simulated  # noqa: F401  # a fixture
+
+
+def answer(validation, errors=(1.0,)):
+    """A protocol's `do` that answers with a formula and remembers what it was asked."""
+    asked = []
+
+    def do(run):
+        asked.append(run)
+        return Result(run, validation(run), tuple(errors), 1.0)
+
+    return do, asked
+
+
+def test_the_rate_is_the_one_with_the_lowest_validation_error():
+    do, asked = answer(lambda run: abs(np.log10(run.rate) + 3))
+    assert best_rate(do, "scratch", "region-clean") == 1e-3
+    assert {run.labels for run in asked} == {1000}
+
+
+@pytest.mark.parametrize(("gain", "steps"), [(0.5, 19200), (0.985, 600)])
+def test_steps_are_doubled_while_that_is_worth_two_percent(gain, steps):
+    do, _ = answer(lambda run: gain ** np.log2(run.steps / 600))
+    assert enough_steps(do, "region-clean", 1000, 1e-3) == steps
+
+
+def test_steps_stop_at_the_smallest_whose_doubling_does_not_pay():
+    errors = {600: 10.0, 1200: 8.0, 2400: 7.9, 4800: 1.0}
+    do, _ = answer(lambda run: errors[run.steps])
+    assert enough_steps(do, "region-clean", 250, 1e-3) == 1200
+
+
+def test_all_methods_get_the_same_steps_and_seeds():
+    do, _ = answer(lambda run: run.rate)
+    results = protocol(do, ["ours"], "region-clean", 250)
+    runs = [result.run for result in results]
+    assert {run.steps for run in runs} == {600}
+    for method in ("scratch", "ours"):
+        assert [run.seed for run in runs if run.method == method] == [0, 1, 2]
+
+
+def test_without_labels_only_pretrained_methods_are_asked():
+    do, asked = answer(lambda run: run.rate)
+    results = protocol(do, ["ours"], "random-clean", 0)
+    assert [(r.run.method, r.run.steps) for r in results] == [("ours", 0)]
+    assert not any(run.labels == 0 and run.method == "scratch" for run in asked)
+
+
+def test_a_row_holds_all_seeds_and_its_interval_holds_the_mean():
+    rng = np.random.default_rng(1)
+    results = [
+        Result(Run("c", "ours", 250, seed, 1e-3, 600), 1.0, tuple(rng.exponential(3, 400)), 1.0)
+        for seed in range(3)
+    ]
+    (row,) = rows(results)
+    every = np.concatenate([result.errors for result in results])
+    assert row.mean == pytest.approx(every.mean())
+    assert row.p90 == pytest.approx(np.quantile(every, 0.9))
+    assert row.interval[0] < row.mean < row.interval[1]
+    assert row.interval[1] - row.interval[0] < 1.0
+    assert f"| {row.mean:.2f} |" in markdown([row])
+
+
+def bench(tmp_path, store, run, **options):  # noqa: F811
+    recipe = {
+        "encoder": ENCODER,
+        "head": HEAD,
+        "task": {"class_path": "radiofix.objectives.tasks.PositionTask"},
+        "receiver": RECEIVER,
+        "stations": ["west"],
+        "training": {"batch": 8},
+    }
+    stores = {"o1": str(store), "cross": str(store)}
+    return Bench(recipe, stores, {"ours": str(run)}, tmp_path / "results", **options)
+
+
+def test_a_run_is_done_once_and_kept_with_its_errors(tmp_path, store, simulated):  # noqa: F811
+    paths = rf.open_paths(store)
+    reached = paths.links(paths.split("random", "test"), 0).present.any(-1).nonzero()
+    told = []
+    first = bench(tmp_path, store, simulated, tell=lambda run, result: told.append(run))
+    for method in ("scratch", "ours"):
+        run = Run("random-clean", method, 12, 0, 1e-3, 4)
+        result = first.do(run)
+        assert len(result.errors) == len(reached)
+        kept = json.loads((tmp_path / "results" / run.file).read_text())
+        assert kept["run"] == {**kept["run"], "method": method, "labels": 12}
+        assert first.do(run) == result
+    assert len(told) == 2
+    untouched = first.do(Run("random-clean", "ours", 0, 0, 1e-3, 0))
+    assert untouched.validation == np.inf
+    assert "Infinity" not in (tmp_path / "results" / untouched.run.file).read_text()
+    assert first.do(untouched.run) == untouched
+    reader = bench(tmp_path, store, simulated, may_train=False)
+    assert reader.do(run) == result
+    with pytest.raises(MissingRun, match="seed5"):
+        reader.do(Run("random-clean", "ours", 12, 5, 1e-3, 4))
+
+
+def test_noise_pilots_and_users_out_of_sight_reach_the_recipe(tmp_path, store, simulated):  # noqa: F811
+    made = bench(tmp_path, store, simulated)
+    noisy = made._recipe(Run("region-noisy", "scratch", 5, 0, 1e-3, 10))
+    assert noisy.receiver.snr_db == 10.0
+    assert noisy.receiver.pilots.every_antenna == 3
+    hidden = made._recipe(Run("region-hidden", "ours", 5, 0, 1e-3, 10))
+    assert hidden.among.class_path.endswith("WithoutSight")
+    assert hidden.pretrained == str(simulated)
+    assert noisy.pretrained is None
