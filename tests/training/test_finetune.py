@@ -192,7 +192,7 @@ def test_what_cannot_begin_is_one_line(tmp_path, recipe):
         ({"head": None}, "no head is given"),
         ({"labels": 0}, "labels=0 trains no head"),
         ({"labels": 5000}, "labels=5000, but split random"),
-        ({"from": str(tmp_path)}, "is no finished run"),
+        ({"from": str(tmp_path)}, "is neither a finished run"),
     ):
         with pytest.raises(ValueError, match=message):
             run(recipe(**changes), tmp_path / message.split()[1])

@@ -111,7 +111,7 @@ def held_out_errors(
     if folder is not None:
         module = finetuned(folder.path)[0]
     else:
-        start = None if recipe.pretrained is None else pretrained(Path(recipe.pretrained))
+        start = None if recipe.pretrained is None else pretrained(recipe.pretrained)
         if start is None or not start.has_head(recipe.head):
             raise ValueError("no label and no pretrained head: name a run of simulated supervision")
         module = build_localizer(recipe, start).eval()

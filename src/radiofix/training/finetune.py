@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -111,7 +110,7 @@ def finetune(
         raise ValueError("no store is given: name it by --store or store: in the recipe")
     store = open_paths(recipe.store)
     told = recipe
-    start = None if recipe.pretrained is None else pretrained(Path(recipe.pretrained))
+    start = None if recipe.pretrained is None else pretrained(recipe.pretrained)
     module = build_localizer(recipe, start)
     if start is not None:
         recipe = start.completed(recipe)

@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from radiofix.models import pretrained as shelf
 from radiofix.models.latent import Encoder
 from radiofix.models.localizer import Localizer
 from radiofix.models.parts import Part
 from radiofix.objectives.simulated import Simulated
 from radiofix.objectives.tasks import Task
-from radiofix.training.checkpoints import RunFolder
+from radiofix.training.checkpoints import CONFIG, RunFolder
 from radiofix.training.loop import Share
 from radiofix.training.pretrain import build
 from radiofix.training.recipe import FinetuneRecipe, PretrainRecipe, read_recipe
@@ -64,18 +65,23 @@ class Start:
         return mine is not None and (wanted is None or wanted.class_path == mine.class_path)
 
 
-def pretrained(path: Path) -> Start:
-    """What a finished pretraining run has to begin with: its encoder, and a head if it has one."""
-    folder = RunFolder(path)
-    config = folder.config()
-    if config.get("kind") != "pretrain":
-        raise ValueError(f"{path} is no pretraining run: give the folder of one")
-    recipe = read_recipe(PretrainRecipe, config["recipe"], str(path))
+def pretrained(name: str) -> Start:
+    """What training can begin with: a finished run's encoder and head, or those of a localizer.
+
+    Args:
+        name: folder of a run, or a localizer that comes with the package ("radiofix-nano").
+    """
+    folder = RunFolder(Path(name))
+    if not folder.has(CONFIG) or folder.config().get("kind") != "pretrain":
+        localizer, config = shelf.load(name), shelf.describe(name)
+        parts = Part(**config["encoder"]), Part(**config["head"])
+        return Start(localizer.encoder, parts[0], localizer.head, parts[1])
+    recipe = read_recipe(PretrainRecipe, folder.config()["recipe"], name)
     module = build(recipe)
     _load(module, folder)
-    for name, objective in module.mixture.objectives.items():
+    for key, objective in module.mixture.objectives.items():
         if isinstance(objective, Simulated):
-            head = Part(**recipe.objectives[name].init_args["head"])
+            head = Part(**recipe.objectives[key].init_args["head"])
             return Start(module.encoder, recipe.encoder, objective.head, head)
     return Start(module.encoder, recipe.encoder)
 
