@@ -10,9 +10,11 @@ import torch
 
 from models.soundings import gradient, random_latent
 from objectives.views import Answer, any_grid, decoder, generator, random_views, small_objectives
+from radiofix.models.latent import from_wave
 from radiofix.objectives.masking import AntennaSubcarrierMask
 from radiofix.objectives.objective import Prepared
 from radiofix.objectives.sfmcm import Sfmcm, hidden_nmse
+from radiofix.physics.strongest import strongest_wave
 
 
 def prepared_with(objective: Sfmcm, csi: torch.Tensor | None = None) -> Prepared:
@@ -91,3 +93,18 @@ def test_a_decoder_of_another_width_than_the_part_is_refused() -> None:
         Sfmcm(decoder(12), AntennaSubcarrierMask(4, 8), (0, 16))
     with pytest.raises(ValueError, match=r"part=\(16, 4\) of the latent is empty or out of order"):
         Sfmcm(decoder(12), AntennaSubcarrierMask(4, 8), (16, 4))
+
+
+def test_a_channel_seen_from_its_strongest_wave_is_asked_for_as_it_was_seen() -> None:
+    views, objective = random_views(), small_objectives()["sfmcm"]
+    prepared = objective.prepare(views, generator())
+    (sounding,), (target, hidden) = prepared.soundings, prepared.targets
+    wave = strongest_wave(sounding.csi, sounding.frequency, sounding.antenna)
+    latent = replace(random_latent(dim=32), wave=wave)
+    turned = from_wave(target, sounding, wave)
+    assert float((turned - target).abs().max()) > 0.1
+    objective.decoder = Answer(12, turned)
+    assert float(objective([latent], prepared)) == pytest.approx(0, abs=1e-9)
+    objective.decoder = Answer(12, target)
+    assert float(objective([latent], prepared)) > 0.5
+    assert hidden.any()

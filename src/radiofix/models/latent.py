@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from radiofix.physics.strongest import Wave
+from radiofix.physics.strongest import Wave, steering
 from radiofix.types import Sounding
 
 
@@ -33,6 +33,12 @@ class Latent:
         wave = None if self.wave is None else self.wave[links]
         return Latent(self.summary[links], self.tokens[links], wave)
 
+    def seen(
+        self, csi: Complex[Tensor, "link antenna subcarrier"], sounding: Sounding
+    ) -> Complex[Tensor, "link antenna subcarrier"]:
+        """CSI of the sounding's links as the encoder saw it: what can be asked of the latent."""
+        return csi if self.wave is None else from_wave(csi, sounding, self.wave)
+
 
 class Encoder(Protocol):
     """Channels of any links to latents of one width."""
@@ -42,6 +48,17 @@ class Encoder(Protocol):
     def __call__(self, sounding: Sounding) -> Latent:
         """Encodes each link by itself."""
         ...
+
+
+def from_wave(
+    csi: Complex[Tensor, "link antenna subcarrier"], sounding: Sounding, wave: Wave
+) -> Complex[Tensor, "link antenna subcarrier"]:
+    """The CSI with the wave's delay and phase taken off; its direction stays."""
+    broadside = Wave(wave.delay, torch.zeros_like(wave.direction), wave.gain)
+    delayed = steering(broadside, sounding.frequency, torch.zeros_like(sounding.antenna))
+    size = wave.gain.abs()
+    phase = wave.gain / torch.where(size > 0, size, torch.ones_like(size))
+    return csi * (delayed * phase[:, None, None]).conj()
 
 
 def observed_power(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from radiofix.models.blocks import Block
-from radiofix.models.latent import Latent, observed_power, unit_power
+from radiofix.models.latent import Latent, from_wave, observed_power, unit_power
 from radiofix.models.patches import PatchTokens
-from radiofix.physics.strongest import Wave, steering, strongest_wave
+from radiofix.physics.strongest import Wave, strongest_wave
 from radiofix.types import Sounding
 
 TYPICAL_POWER_DB = -85.0
@@ -47,7 +47,7 @@ class RadiofixEncoder(nn.Module):
         with torch.no_grad(), torch.autocast(sounding.csi.device.type, enabled=False):
             wave = strongest_wave(sounding.csi, sounding.frequency, sounding.antenna)
             power = observed_power(sounding.csi)
-            seen = unit_power(from_wave(sounding, wave), power)
+            seen = unit_power(from_wave(sounding.csi, sounding, wave), power)
             told = told_features(sounding, wave, power)
         patches = self.tokens(seen, sounding)
         summary = self.summary + self.told(told).to(patches.dtype)
@@ -56,15 +56,6 @@ class RadiofixEncoder(nn.Module):
             sequence = block(sequence)
         sequence = self.norm(sequence)
         return Latent(sequence[:, 0], sequence[:, 1:], wave)
-
-
-def from_wave(sounding: Sounding, wave: Wave) -> Complex[Tensor, "link antenna subcarrier"]:
-    """The CSI with the wave's delay and phase taken off; its direction stays."""
-    broadside = Wave(wave.delay, torch.zeros_like(wave.direction), wave.gain)
-    delayed = steering(broadside, sounding.frequency, torch.zeros_like(sounding.antenna))
-    size = wave.gain.abs()
-    phase = wave.gain / torch.where(size > 0, size, torch.ones_like(size))
-    return sounding.csi * (delayed * phase[:, None, None]).conj()
 
 
 def told_features(

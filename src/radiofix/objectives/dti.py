@@ -12,7 +12,7 @@ from radiofix.models.decoders import ReconstructionDecoder
 from radiofix.models.latent import Latent, unit_power
 from radiofix.objectives.objective import Objective, Prepared, Views
 from radiofix.objectives.parts import expect_width, width_of
-from radiofix.physics.transforms import delay_angle
+from radiofix.physics.transforms import delay_angle, spatial_frequency
 
 
 class Dti(Objective):
@@ -30,8 +30,11 @@ class Dti(Objective):
 
     def forward(self, latents: Sequence[Latent], prepared: Prepared) -> Tensor:
         """The mean dissimilarity of the links."""
-        (target,) = prepared.targets
-        return dissimilarity(self.decoder(latents[0].part(*self.part)), target).mean()
+        (target,), (latent,) = prepared.targets, latents
+        if latent.wave is not None:
+            csi = spatial_frequency(target)
+            target = delay_angle(latent.seen(csi, prepared.soundings[0]))
+        return dissimilarity(self.decoder(latent.part(*self.part)), target).mean()
 
 
 def dissimilarity(

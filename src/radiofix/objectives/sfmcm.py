@@ -49,6 +49,7 @@ class Sfmcm(Objective):
     def forward(self, latents: Sequence[Latent], prepared: Prepared) -> Tensor:
         """The mean hidden NMSE of the links."""
         target, hidden = prepared.targets
+        target = latents[0].seen(target, prepared.soundings[0])
         prediction = self.decoder(latents[0].part(*self.part))
         return hidden_nmse(prediction, target, hidden).mean()
 
