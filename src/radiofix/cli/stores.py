@@ -1,25 +1,48 @@
-"""`radiofix info` and `radiofix check`: what a store holds, and whether it is sound."""
+"""`radiofix info`, `check` and `pack`: what a store holds, whether it is sound, less of it."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from radiofix.cli.terminal import add_command, say
+from radiofix.cli.terminal import add_command, output_path, positive_int, say
 from radiofix.data.check import check
+from radiofix.data.packing import pack
 from radiofix.data.store import open_paths
 from radiofix.data.summary import summarise, table
 from radiofix.scenes.outdoors import inside_buildings
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds `info` and `check`."""
+    """Adds `info`, `check` and `pack`."""
     for name, run, description in (
         ("info", info, "Tell what a store holds."),
         ("check", check_store, "Look for damage and for what physics forbids; 1 if there is any."),
     ):
         command = add_command(commands, name, run, description)
         command.add_argument("store", type=Path)
+    command = add_command(commands, "pack", pack_store, "Copy some users and paths of a store.")
+    command.add_argument("store", type=Path)
+    command.add_argument("--out", type=output_path, required=True, metavar="STORE")
+    command.add_argument("--users", type=positive_int, default=None, help="None: all")
+    command.add_argument("--paths", type=positive_int, default=None, help="None: all")
+    command.add_argument("--user-angles", action="store_true", help="keep directions at the user")
+    command.add_argument("--seed", type=int, default=0)
+
+
+def pack_store(options: argparse.Namespace) -> int:
+    """Writes the smaller store and tells its size."""
+    store = open_paths(options.store)
+    users = pack(
+        store, options.out, options.users, options.paths, options.user_angles, options.seed
+    )
+    size = sum(file.stat().st_size for file in options.out.rglob("*") if file.is_file())
+    say(
+        options,
+        {"store": str(options.out), "users": users, "bytes": size},
+        f"{options.out}: {users:,} users, {size / 1e6:.1f} MB",
+    )
+    return 0
 
 
 def info(options: argparse.Namespace) -> int:

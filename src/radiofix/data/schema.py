@@ -11,6 +11,10 @@ SPLIT_CODES = {"unused": 0, "train": 1, "validation": 2, "test": 3}
 """What the numbers of a `split_*` variable mean (also in its CF `flag_meanings`)."""
 
 
+CHECKSUMS = ("sha256", "attributes_sha256", "radiofix_schema")
+"""Attributes that belong to one store alone, written anew with each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variable:
     """One variable of a store."""
