@@ -259,8 +259,11 @@ def test_among_keeps_users_that_see_no_station(store, recipe):
     assert len(users) > 0
 
 
-def test_fixes_of_a_finished_run_are_calibrated(tmp_path, recipe):
+def test_fixes_of_a_finished_run_are_calibrated(tmp_path, store, recipe):
     run(recipe(training={"steps": 5}), tmp_path / "run")
+    told = evaluate(tmp_path / "run", open_paths(store), part="validation")
+    assert told["held_at_90"] == pytest.approx(0.9, abs=0.11)  # of ten users
+    assert told["trusted"] >= 0.89
     calibration = finetuned(tmp_path / "run")[0].localizer.calibration
     assert calibration.stretch != 1
     assert calibration.threshold.isfinite()

@@ -63,8 +63,10 @@ def evaluate(options: argparse.Namespace) -> int:
         options.run_folder, store, options.split, options.part, options.users, options.device
     )
     unit = found["unit"]
-    figures = {name: value for name, value in found.items() if isinstance(value, float)}
-    told = "\n".join(f"{name:>8}  {value:.3f} {unit}" for name, value in figures.items())
+    shares = {k: found[k] for k in ("held_at_90", "trusted") if k in found}
+    figures = {k: v for k, v in found.items() if isinstance(v, float) and k not in shares}
+    told = "\n".join(f"{name:>10}  {value:.3f} {unit}" for name, value in figures.items())
+    told += "".join(f"\n{name:>10}  {100 * value:.1f} %" for name, value in shares.items())
     where = f"{found['answers']:,} answers, split {found['split']}, part {found['part']}"
     say(options, found, f"{where}\n{told}")
     return 0

@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from radiofix.data.store import PathStore, open_paths
+from radiofix.models.calibration import coverage
+from radiofix.models.heads import StationHead
 from radiofix.objectives.tasks import FusedPositionTask, Task
 from radiofix.training.batches import LabelledBatches
 from radiofix.training.checkpoints import RunFolder
@@ -53,6 +55,24 @@ def summary(error: Float[Tensor, " answer"]) -> dict[str, float]:
     }
 
 
+@torch.no_grad()
+def honesty(module: Finetuning, links: Sequence[tuple[Sounding, Truth]]) -> dict[str, float]:
+    """Share of links inside their stated 90 % ellipse, and share that is trusted.
+
+    Empty where the head gives no positions of single links.
+    """
+    if not isinstance(module.localizer.head, StationHead):
+        return {}
+    away, covariance, trusted = [], [], []
+    for sounding, truth in links:
+        fix = module.localizer.fix(sounding)
+        away.append((fix.position - truth.position)[:, :2])
+        covariance.append(fix.covariance[:, :2, :2])
+        trusted.append(fix.trusted)
+    held = coverage(torch.cat(away), torch.linalg.cholesky(torch.cat(covariance)))
+    return {"held_at_90": held, "trusted": float(torch.cat(trusted).double().mean())}
+
+
 def choice_of(recipe: FinetuneRecipe, store: PathStore, columns: Sequence[int]) -> Choice:
     """The users that a recipe is about."""
     return Choice(store, recipe.split, columns, recipe.among.build())
@@ -89,6 +109,7 @@ def evaluate(
     found = errors(module.to(device), links)
     return {
         **summary(found),
+        **honesty(module, links),
         "unit": module.task.unit,
         "answers": len(found),
         "split": recipe.split,
