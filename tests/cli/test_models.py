@@ -122,8 +122,8 @@ def test_bench_train_compares_a_step_with_its_bare_layers(capsys):
     status, out = typed(capsys, *command)
     assert status == 0
     found = json.loads(out)
-    # Two encoder layers once for all views, and one layer in each of two decoders.
-    assert found["layer_calls"] == 4
+    # Eight links at a time: two encoder layers for three views, one layer in each of two decoders.
+    assert found["layer_calls"] == 2 * (3 * 16 // 8) + 2 * (16 // 8)
     tokens = 4 * 8 + 1
     assert found["tokens"] == tokens * 16 * (2 * 3 + 1 + 1)
     assert found["ratio"] == pytest.approx(found["step_s"] / found["bare_s"])
