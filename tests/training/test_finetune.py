@@ -267,3 +267,19 @@ def test_fixes_of_a_finished_run_are_calibrated(tmp_path, store, recipe):
     calibration = finetuned(tmp_path / "run")[0].localizer.calibration
     assert calibration.stretch != 1
     assert calibration.threshold.isfinite()
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_a_run_ends_with_its_best_weights_or_its_last(tmp_path, recipe, keep):
+    training = {"steps": 12, "validate_every": 3, "rate": 0.3, "keep": keep}
+    outcome = run(recipe(training=training), tmp_path / "run")
+    assert outcome.progress.best_step < 12  # a rate far too high: it gets worse again
+    kept = load_file(tmp_path / "run" / "model.safetensors")
+    state = RunFolder(tmp_path / "run").load(f"{keep}.pt")["module"]
+    name = "localizer.head.regressor.output.weight"
+    assert torch.equal(kept[name], state[name])
+
+
+def test_patience_has_nothing_to_wait_for_where_the_last_weights_are_kept(recipe):
+    with pytest.raises(ValueError, match="patience=3 waits for a best"):
+        recipe(training={"keep": "last", "patience": 3})

@@ -189,8 +189,8 @@ class Loop:
         return self.lesson.module if self._average is None else self._average.module
 
     def take_best(self) -> nn.Module:
-        """The kept module with the weights of its best validation."""
-        if self.folder.has(BEST) and self.progress.best_step:
+        """The module with the weights that are kept: by default of its best validation."""
+        if self.settings.keep == "best" and self.folder.has(BEST) and self.progress.best_step:
             self.learnt.load_state_dict(self.folder.load(BEST)["module"])
         return self.learnt.eval()
 

@@ -32,6 +32,8 @@ class Settings:
     """Decay a step of the moving average of the weights, which is then what is kept."""
     validate_every: int = 500
     """Steps."""
+    keep: Literal["best", "last"] = "best"
+    """Which weights a run ends with: of the best validation, or, where data never end, the last."""
     patience: int | None = None
     """Validations without a better one until the run stops; None: it does not."""
     checkpoint_every: int = 500
@@ -60,6 +62,10 @@ class Settings:
             raise ValueError(f"average must lie between 0 and 1, got {self.average:g}")
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"clip must be positive, got {self.clip:g}")
+        if self.keep == "last" and self.patience is not None:
+            raise ValueError(
+                f"patience={self.patience} waits for a best: leave it out, or keep best"
+            )
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience must be at least 1, got {self.patience}")
         if not all(0 <= beta < 1 for beta in self.betas):
