@@ -19,6 +19,10 @@ from radiofix.physics.rotation import wrap
 from radiofix.types import SPEED_OF_LIGHT, Sounding, Truth
 
 
+OF_SURPRISE = 0.02
+"""Weight of the surprise beside the distance: what both share is to learn positions first."""
+
+
 class Task(nn.Module, ABC):
     """A quantity that is asked of links. Learns nothing; keeps the scale of its loss."""
 
@@ -138,7 +142,7 @@ class PositionTask(Task):
         if output.scale is None:
             return distance
         factor = self.label.scaled(output.scale.to(away.dtype))
-        return distance + surprise(away.detach(), factor)
+        return distance + OF_SURPRISE * surprise(away.detach(), factor)
 
     def error(self, output: Estimate, sounding: Sounding, truth: Truth) -> Float[Tensor, " link"]:
         """Horizontal distance [m]."""

@@ -189,8 +189,8 @@ class Loop:
         return self.lesson.module if self._average is None else self._average.module
 
     def take_best(self) -> nn.Module:
-        """The module with the weights that are kept: by default of its best validation."""
-        if self.settings.keep == "best" and self.folder.has(BEST) and self.progress.best_step:
+        """The kept module with the weights of its best validation, or of its last."""
+        if self.folder.has(BEST) and self.progress.best_step:
             self.learnt.load_state_dict(self.folder.load(BEST)["module"])
         return self.learnt.eval()
 
@@ -259,7 +259,7 @@ class Loop:
         score = next(iter(figures.values()))
         if self._logs_open is not None:
             self._logs_open.validated(self.progress.step, figures)
-        if score < self.progress.best:
+        if score < self.progress.best or self.settings.keep == "last":
             self.progress.best, self.progress.best_step = score, self.progress.step
             self.progress.waited, self.progress.figures = 0, figures
             if self.fabric.is_global_zero:
