@@ -18,7 +18,6 @@ from radiofix.models.standardizer import Standardizer
 from radiofix.physics.rotation import wrap
 from radiofix.types import SPEED_OF_LIGHT, Sounding, Truth
 
-
 OF_SURPRISE = 0.02
 """Weight of the surprise beside the distance: what both share is to learn positions first."""
 
