@@ -45,6 +45,12 @@ def test_the_rate_of_channels_is_the_one_measured():
     assert f"{min(rates):,.0f} to {max(rates):,.0f} on two" in README
 
 
+def test_positions_without_a_label_are_as_good_as_measured():
+    found = result("radiofix-nano-zero-labels.json")["evaluate"]
+    assert f"{found['median']:.1f} m at the median, {found['mean']:.1f} m mean" in README
+    assert f"ellipses hold {100 * found['held_at_90']:.0f} %" in README
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/getting-started.md", "docs/channels.md"])
 def test_the_python_of_the_pages_runs(page, tmp_path, monkeypatch):
     write_miniature(tmp_path / "o1.zarr")
