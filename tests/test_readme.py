@@ -45,6 +45,16 @@ def test_the_rate_of_channels_is_the_one_measured():
     assert f"{min(rates):,.0f} to {max(rates):,.0f} on two" in README
 
 
+def test_training_is_as_fast_as_measured_and_costs_no_more_than_its_layers_allow():
+    measured = result("bench-train.json")
+    base, nano = measured["lwlm_base"][0], measured["radiofix_nano"][0]
+    for run, digits in ((base, 1), (nano, 0)):
+        rate = f"{run['samples_per_s']:.{digits}f} samples a second"
+        assert f"| {rate}, {run['ratio']:.2f} times the bare torch layers |" in README
+        assert run["ratio"] <= 1.25
+    assert base["samples_per_s"] >= 8
+
+
 def test_positions_without_a_label_are_as_good_as_measured():
     found = result("radiofix-nano-zero-labels.json")["evaluate"]
     assert f"{found['median']:.1f} m at the median, {found['mean']:.1f} m mean" in README
