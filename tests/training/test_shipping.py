@@ -108,6 +108,8 @@ def test_the_config_names_what_made_it_and_the_card_can_be_read(taught):
     assert known["trained_by"] == "finetune"
     assert known["store"]["sha256"]
     assert known["figures"]["validation_mean"] > 0
+    assert known["recipe"]["store"] == "miniature.zarr"
+    assert known["recipe"]["pretrained"] == "run"
     card = (taught / "localizer" / "README.md").read_text()
     assert "parameters" in card
     assert "validation_mean" in card

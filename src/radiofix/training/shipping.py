@@ -29,11 +29,23 @@ def ship(
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
     weights = {k: v.detach().cpu().contiguous() for k, v in localizer.state_dict().items()}
-    config = {**facts, "kind": "localizer", "encoder": encoder.plain, "head": head.plain}
+    recipe = {k: _without_way(k, v) for k, v in facts.get("recipe", {}).items()}
+    config = {
+        **facts,
+        "recipe": recipe,
+        "kind": "localizer",
+        "encoder": encoder.plain,
+        "head": head.plain,
+    }
     write_whole(folder / WEIGHTS, to_bytes(weights))
     write_whole(folder / CARD, card(localizer, config).encode())
     write_whole(folder / CONFIG, (json.dumps(config, indent=1) + "\n").encode())
     return folder
+
+
+def _without_way(key: str, value: Any) -> Any:
+    """Where things lay on the machine that trained is nobody's business."""
+    return Path(value).name if key in ("store", "pretrained") and value is not None else value
 
 
 @torch.no_grad()
