@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cli.mistakes import mistake
 from miniature import write_miniature
 from radiofix.cli import main
 
@@ -20,20 +21,6 @@ def store(tmp_path):
 
 def files(folder):
     return sorted(str(path) for path in folder.rglob("*"))
-
-
-def mistake(capsys, *arguments):
-    """Runs a command that must fail; its one line."""
-    try:
-        status = main(list(map(str, arguments)))
-    except SystemExit as stop:
-        status = stop.code
-    captured = capsys.readouterr()
-    assert status == 2
-    assert captured.out == ""
-    assert captured.err.count("\n") == 1
-    assert "Traceback" not in captured.err
-    return captured.err
 
 
 def test_scenes_are_listed_for_people_and_machines(capsys):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.mistakes import mistake
 from miniature import write_miniature
 from radiofix.cli import main
 
@@ -28,19 +29,6 @@ def store(tmp_path_factory):
 def typed(capsys, *arguments):
     status = main([str(argument) for argument in arguments])
     return status, capsys.readouterr().out
-
-
-def mistake(capsys, *arguments):
-    try:
-        status = main(list(map(str, arguments)))
-    except SystemExit as stop:
-        status = stop.code
-    captured = capsys.readouterr()
-    assert status == 2
-    assert captured.out == ""
-    assert captured.err.count("\n") == 1
-    assert "Traceback" not in captured.err
-    return captured.err
 
 
 def test_the_smoke_recipe_learns_and_is_fine_tuned_and_evaluated(capsys, tmp_path, store):

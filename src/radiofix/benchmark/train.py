@@ -119,7 +119,8 @@ class Bare:
                 tokens = torch.ones(shape, device=self.fabric.device, requires_grad=True)
                 decoder = isinstance(layer, nn.TransformerDecoderLayer)
                 outputs.append(layer(tokens, tokens) if decoder else layer(tokens))
-        torch.stack([output.float().mean() for output in outputs]).sum().backward()  # type: ignore[no-untyped-call]
+        total = torch.stack([output.float().mean() for output in outputs]).sum()
+        total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         for layer, _ in self.calls:
             layer.zero_grad()
 

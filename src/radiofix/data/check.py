@@ -264,7 +264,7 @@ def _values(arrays: Mapping[str, zarr.Array[Any]], damaged: set[str]) -> Iterato
 
 
 def _by_user(array: zarr.Array[Any]) -> bool:
-    return (array.metadata.dimension_names or (None,))[0] == "user"  # type: ignore[union-attr]
+    return (array.metadata.dimension_names or (None,))[0] == "user"  # type: ignore[union-attr]  # always version 3
 
 
 def _finite(block: Mapping[str, Array], start: int) -> Iterator[tuple[str, str]]:

@@ -61,46 +61,51 @@ class ConfiguredRegressor(nn.Module):
         return self.last(self.penultimate(latent, sounding))
 
 
-class ToaHead(nn.Module):
+class SightHead(nn.Module, ABC):
+    """One number of each link whose user sees the station, on the scale of the labels."""
+
+    def __init__(self, dim: int = 256) -> None:
+        super().__init__()
+        self.regressor = ConfiguredRegressor(dim, 1)
+        self.label = Standardizer(1)
+
+    @abstractmethod
+    def quantity(
+        self, sounding: Sounding, position: Float[Tensor, "link 3"]
+    ) -> Float[Tensor, " link"]:
+        """What the number ought to be."""
+
+    def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
+        """Takes the scales from training batches, the number's from links with line of sight."""
+        self.regressor.configuration.fit(soundings)
+        pairs = zip(soundings, truths, strict=True)
+        labels = [self.quantity(s, t.position)[t.line_of_sight] for s, t in pairs]
+        self.label.fit(torch.cat(labels)[:, None])
+
+    def forward(self, latent: Latent, sounding: Sounding) -> Float[Tensor, " link"]:
+        """The number of each link, in its own unit."""
+        number: Tensor = self.label.undo(self.regressor(latent, sounding))
+        return number[:, 0]
+
+
+class ToaHead(SightHead):
     """Delay of the first path of each link [s], eq. 20."""
 
-    def __init__(self, dim: int = 256) -> None:
-        super().__init__()
-        self.regressor = ConfiguredRegressor(dim, 1)
-        self.label = Standardizer(1)
-
-    def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
-        """Takes the scales from training batches, the delay's from links with line of sight."""
-        self.regressor.configuration.fit(soundings)
-        pairs = zip(soundings, truths, strict=True)
-        delay = torch.cat([time_of_arrival(s, t.position)[t.line_of_sight] for s, t in pairs])
-        self.label.fit(delay[:, None])
-
-    def forward(self, latent: Latent, sounding: Sounding) -> Float[Tensor, " link"]:
-        """Delays [s]."""
-        delay: Tensor = self.label.undo(self.regressor(latent, sounding))
-        return delay[:, 0]
+    def quantity(
+        self, sounding: Sounding, position: Float[Tensor, "link 3"]
+    ) -> Float[Tensor, " link"]:
+        """Delay of the straight way [s]."""
+        return time_of_arrival(sounding, position)
 
 
-class AoaHead(nn.Module):
-    """Azimuth of the first path of each link in the station's frame [rad], eq. 22."""
+class AoaHead(SightHead):
+    """Azimuth of the first path of each link in the station's frame [rad], eq. 22; not wrapped."""
 
-    def __init__(self, dim: int = 256) -> None:
-        super().__init__()
-        self.regressor = ConfiguredRegressor(dim, 1)
-        self.label = Standardizer(1)
-
-    def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
-        """Takes the scales from training batches, the angle's from links with line of sight."""
-        self.regressor.configuration.fit(soundings)
-        pairs = zip(soundings, truths, strict=True)
-        azimuth = torch.cat([angle_of_arrival(s, t.position)[t.line_of_sight] for s, t in pairs])
-        self.label.fit(azimuth[:, None])
-
-    def forward(self, latent: Latent, sounding: Sounding) -> Float[Tensor, " link"]:
-        """Azimuths [rad], not wrapped."""
-        azimuth: Tensor = self.label.undo(self.regressor(latent, sounding))
-        return azimuth[:, 0]
+    def quantity(
+        self, sounding: Sounding, position: Float[Tensor, "link 3"]
+    ) -> Float[Tensor, " link"]:
+        """Azimuth of the user in the station's frame [rad]."""
+        return angle_of_arrival(sounding, position)
 
 
 class StationHead(nn.Module, ABC):

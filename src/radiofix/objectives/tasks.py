@@ -45,70 +45,75 @@ class Task(nn.Module, ABC):
         """How far off each link is, in `unit`."""
 
 
-class ToaTask(Task):
-    """Delay of the straight way, eq. 21: absolute error in deviations of the labels' delays."""
-
-    unit = "m"
+class SightTask(Task):
+    """A number that is asked of links with line of sight; its loss is in the labels' deviations."""
 
     def __init__(self) -> None:
         super().__init__()
         self.label = Standardizer(1)
+
+    @abstractmethod
+    def quantity(self, sounding: Sounding, truth: Truth) -> Float[Tensor, " link"]:
+        """The label of each link."""
+
+    def away(
+        self, output: Float[Tensor, " link"], sounding: Sounding, truth: Truth
+    ) -> Float[Tensor, " link"]:
+        """How far off each link is, in the number's own unit."""
+        return output - self.quantity(sounding, truth)
 
     def usable(self, truth: Truth) -> Bool[Tensor, " link"]:
         """Links with line of sight."""
         return truth.line_of_sight
 
     def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
-        """Takes the deviation of the delays of links with line of sight."""
+        """Takes the deviation of the labels of links with line of sight."""
         pairs = zip(soundings, truths, strict=True)
-        delay = torch.cat([time_of_arrival(s, t.position)[self.usable(t)] for s, t in pairs])
-        self.label.fit(delay[:, None])
+        self.label.fit(torch.cat([self.quantity(s, t)[self.usable(t)] for s, t in pairs])[:, None])
 
     def loss(
         self, output: Float[Tensor, " link"], sounding: Sounding, truth: Truth
     ) -> Float[Tensor, " link"]:
         """Absolute error over the deviation."""
-        away = output - time_of_arrival(sounding, truth.position)
-        return self.label.scaled(away[:, None])[:, 0].abs()
+        return self.label.scaled(self.away(output, sounding, truth)[:, None])[:, 0].abs()
+
+
+class ToaTask(SightTask):
+    """Delay of the straight way, eq. 21: absolute error in deviations of the labels' delays."""
+
+    unit = "m"
+
+    def quantity(self, sounding: Sounding, truth: Truth) -> Float[Tensor, " link"]:
+        """Delay of the straight way [s]."""
+        return time_of_arrival(sounding, truth.position)
 
     def error(
         self, output: Float[Tensor, " link"], sounding: Sounding, truth: Truth
     ) -> Float[Tensor, " link"]:
         """Absolute error times the speed of light [m]."""
-        return SPEED_OF_LIGHT * (output - time_of_arrival(sounding, truth.position)).abs()
+        return SPEED_OF_LIGHT * self.away(output, sounding, truth).abs()
 
 
-class AoaTask(Task):
+class AoaTask(SightTask):
     """Azimuth in the station's frame, eq. 23: wrapped error in deviations of the labels'."""
 
     unit = "degrees"
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.label = Standardizer(1)
+    def quantity(self, sounding: Sounding, truth: Truth) -> Float[Tensor, " link"]:
+        """Azimuth of the user in the station's frame [rad]."""
+        return angle_of_arrival(sounding, truth.position)
 
-    def usable(self, truth: Truth) -> Bool[Tensor, " link"]:
-        """Links with line of sight."""
-        return truth.line_of_sight
-
-    def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
-        """Takes the deviation of the azimuths of links with line of sight."""
-        pairs = zip(soundings, truths, strict=True)
-        azimuth = torch.cat([angle_of_arrival(s, t.position)[self.usable(t)] for s, t in pairs])
-        self.label.fit(azimuth[:, None])
-
-    def loss(
+    def away(
         self, output: Float[Tensor, " link"], sounding: Sounding, truth: Truth
     ) -> Float[Tensor, " link"]:
-        """Wrapped absolute error over the deviation."""
-        away = wrap(output - angle_of_arrival(sounding, truth.position))
-        return self.label.scaled(away[:, None])[:, 0].abs()
+        """How far off each link is, the short way round [rad]."""
+        return wrap(super().away(output, sounding, truth))
 
     def error(
         self, output: Float[Tensor, " link"], sounding: Sounding, truth: Truth
     ) -> Float[Tensor, " link"]:
         """Wrapped absolute error [degrees]."""
-        return wrap(output - angle_of_arrival(sounding, truth.position)).abs().rad2deg()
+        return self.away(output, sounding, truth).abs().rad2deg()
 
 
 class PositionTask(Task):
