@@ -41,7 +41,7 @@ def write_part(path: Path, paths: list[list[list[float]]], users: Any) -> None:
 def write_scenario(folder: Path, power: float = 0.0) -> Path:
     """Two stations and three users, of which one has no path; station 1 in two files."""
     folder.mkdir()
-    described = {"carrier_freq": 3.5e9, "transmit_power": power, "num_BS": 2, "version": 2}
+    described = {"version": 2, "carrier_freq": 3.5e9, "transmit_power": power, "num_BS": 2}
     scipy.io.savemat(folder / "params.mat", described)
     # The names sort as 2-3 before 0-2 by nothing but the numbers.
     write_part(folder / "BS1_UE_0-2.mat", [[DIRECT, BOUNCE], []], USERS[:2])
@@ -145,6 +145,11 @@ def seven_rows(folder: Path) -> None:
     scipy.io.savemat(folder / "BS2_UE_0-3.mat", found)
 
 
+def parameters(**values: float) -> Callable[[Path], None]:
+    """Makes `params.mat` hold these values and no others."""
+    return lambda folder: scipy.io.savemat(folder / "params.mat", values)
+
+
 @pytest.mark.parametrize(
     ("damage", "word"),
     [
@@ -153,7 +158,9 @@ def seven_rows(folder: Path) -> None:
         (remove("BS2_UE_0-3.mat"), "BS2"),
         (lambda f: (f / "BS1_UE_2-3.mat").rename(f / "BS1_UE_3-4.mat"), "begins with user 3"),
         (lambda f: scipy.io.savemat(f / "params.mat", {"num_BS": 2}), "carrier_freq"),
-        (lambda f: scipy.io.savemat(f / "params.mat", {"carrier_freq": -1.0}), "positive, got -1"),
+        (parameters(carrier_freq=-1.0, transmit_power=0.0, num_BS=2), "positive, got -1"),
+        (parameters(carrier_freq=3.5e9, num_BS=2), "no transmit_power"),
+        (parameters(carrier_freq=3.5e9, transmit_power=0.0), "no num_BS"),
         (lambda f: scipy.io.savemat(f / "params.mat", {"carrier_freq": "x"}), "not one number"),
         (lambda f: scipy.io.savemat(f / "BS2_UE_0-3.mat", {"x": 1}), "no channels"),
         (seven_rows, "(7, 2), not (8, paths)"),

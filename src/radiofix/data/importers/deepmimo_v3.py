@@ -93,8 +93,9 @@ def _parameters(path: Path) -> tuple[float, float, range]:
     """Carrier [Hz], transmitted power [dBm] and the numbers of the stations."""
     found = load_mat(path)
     carrier = _number(path, found, "carrier_freq")
-    transmitted = _number(path, found, "transmit_power") if "transmit_power" in found else 0.0
-    count = _number(path, found, "num_BS") if "num_BS" in found else 0.0
+    # A file cut between two variables still reads: what is missing must not become a default.
+    transmitted = _number(path, found, "transmit_power")
+    count = _number(path, found, "num_BS")
     if not 0 <= count <= 10_000:
         raise ValueError(f"{path}: num_BS={count:g} is no number of stations: get the file again")
     return carrier, transmitted, range(1, int(count) + 1)
