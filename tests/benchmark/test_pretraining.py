@@ -1,6 +1,8 @@
 """The protocol of "does pretraining pay?": what it chooses, what it keeps, what it tells."""
 
+import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -126,3 +128,26 @@ def test_noise_pilots_and_users_out_of_sight_reach_the_recipe(tmp_path, store, s
     assert hidden.among.class_path.endswith("WithoutSight")
     assert hidden.pretrained == str(simulated)
     assert noisy.pretrained is None
+
+
+def test_a_result_of_other_weights_is_not_taken_for_this_ones(tmp_path, store, simulated):  # noqa: F811
+    run = Run("random-clean", "ours", 12, 0, 1e-3, 2)
+    first = bench(tmp_path, store, simulated).do(run)
+    weights = (simulated / "model.safetensors").read_bytes()
+    assert first.start == hashlib.sha256(weights).hexdigest()
+    other = bench(tmp_path, store, "radiofix-nano")
+    with pytest.raises(ValueError, match=r"ours-12.*began with other weights than radiofix-nano"):
+        other.do(run)
+    scratch = Run("random-clean", "scratch", 12, 0, 1e-3, 2)
+    assert other.do(scratch).start is None
+    assert bench(tmp_path, store, simulated).do(scratch).made["store"]["name"] == store.name
+
+
+def test_a_method_can_begin_with_a_run_of_its_own_for_a_store(tmp_path, store, simulated):  # noqa: F811
+    made = bench(tmp_path, store, simulated)
+    made = replace(made, pretrained={"ours": "here", "ours@cross": "there"})
+    starts = [
+        made._recipe(Run(name, "ours", 5, 0, 1e-3, 10)).pretrained
+        for name in ("region-clean", "region-hidden")
+    ]
+    assert starts == ["here", "there"]

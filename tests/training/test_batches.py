@@ -17,7 +17,15 @@ from radiofix.training.batches import (
     Receiver,
 )
 from radiofix.training.pool import HeldPool, StreamedPool, open_pool
-from radiofix.training.users import Choice, Everybody, WithoutSight, station_columns, users_of
+from radiofix.training.users import (
+    Choice,
+    Everybody,
+    WithoutSight,
+    some,
+    station_columns,
+    users_of,
+    without,
+)
 
 RECEIVER = Receiver(bandwidths=(5e6, 10e6), antennas=4, subcarriers=8)
 
@@ -198,6 +206,21 @@ def test_pretraining_on_region_leaves_out_validation_and_test(opened):
         chosen = Choice(opened, "region", [0], Everybody()).held_out(part, 3, 0)
         assert set(chosen) <= set(opened.split("region", part))
         assert len(chosen) <= 3
+
+
+def test_users_tested_by_another_split_are_left_out_and_some_are_drawn_by_the_seed(opened):
+    rows = users_of(opened, "region", ("train",))
+    left = without(opened, rows, {"random": ("validation", "test")})
+    elsewhere = users_of(opened, "random", ("validation", "test"))
+    assert set(left) == set(rows) - set(elsewhere)
+    assert len(left) < len(rows)
+    few = some(left, 3, 1)
+    assert set(few) < set(left)
+    assert len(few) == 3
+    assert list(few) != list(some(left, 3, 2))
+    assert np.array_equal(some(left, None, 1), left)
+    with pytest.raises(ValueError, match="leaves nobody"):
+        without(opened, rows, {"region": ("train",)})
 
 
 def test_users_without_sight_see_none_of_the_stations(opened):

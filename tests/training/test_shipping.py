@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from lightning_fabric import Fabric
+from safetensors.torch import load_file
 
 import radiofix as rf
 from radiofix.data.store import open_paths
@@ -16,7 +17,7 @@ from radiofix.objectives.simulated import Simulated
 from radiofix.training.checkpoints import RunFolder
 from radiofix.training.finetune import finetune
 from radiofix.training.localizing import finetuned
-from radiofix.training.pretrain import pretrain
+from radiofix.training.pretrain import lesson, pretrain
 from radiofix.training.recipe import FinetuneRecipe, PretrainRecipe, read_recipe
 
 ENCODER = {
@@ -101,6 +102,53 @@ def test_a_localizer_that_saw_no_label_is_calibrated_on_worlds(store, simulated)
     assert held == pytest.approx(0.9, abs=0.02)
     channel, csi, station = links(store)
     assert localizer.locate(csi, station, channel).position.isfinite().all()
+
+
+def witnessed(store, **changes):
+    content = {
+        "encoder": ENCODER,
+        "objectives": {
+            "witnessed": {
+                "class_path": "radiofix.objectives.witnessed.Witnessed",
+                "init_args": {"head": HEAD},
+            }
+        },
+        "weights": {"witnessed": 1},
+        "receiver": {**RECEIVER, "bandwidths": [10e6, 50e6]},
+        "witnesses": {"kept": 1.0},
+        "split": "random",
+        "store": str(store),
+        "training": {"steps": 3, "batch": 8, "validate_every": 3},
+        **changes,
+    }
+    return read_recipe(PretrainRecipe, content, "test")
+
+
+def test_a_localizer_taught_by_witnesses_is_calibrated_on_them(tmp_path, store):
+    folder = RunFolder(tmp_path / "run")
+    pretrain(Fabric(accelerator="cpu", devices=1), witnessed(store), folder)
+    channel, csi, station = links(store)
+    fix = rf.load(folder.path).locate(csi, station, channel)
+    assert fix.covariance.isfinite().all()
+    assert fix.trusted.float().mean() > 0.5
+
+
+def test_pretraining_goes_on_from_another_runs_encoder_and_head(tmp_path, store, simulated):
+    recipe = witnessed(store, **{"from": str(simulated)})
+    module = lesson(recipe, open_paths(store), Fabric(accelerator="cpu", devices=1)).module
+    before = load_file(simulated / "model.safetensors")
+    now = module.state_dict()
+    taken = [name for name in before if name.startswith("encoder.")]
+    assert all(torch.equal(now[name], before[name]) for name in taken)
+    head = "mixture.objectives.simulated.head.output.weight"
+    assert torch.equal(now[head.replace("simulated", "witnessed")], before[head])
+
+
+def test_another_encoder_than_the_recipes_cannot_be_gone_on_from(store, simulated):
+    other = {**ENCODER, "init_args": {**ENCODER["init_args"], "layers": 2}}
+    recipe = witnessed(store, encoder=other, **{"from": str(simulated)})
+    with pytest.raises(ValueError, match="has another encoder than the recipe"):
+        lesson(recipe, open_paths(store), Fabric(accelerator="cpu", devices=1))
 
 
 def test_the_config_names_what_made_it_and_the_card_can_be_read(taught):

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from radiofix.training.checkpoints import RunFolder, write_whole
+from radiofix.data.store import open_paths
+from radiofix.training.checkpoints import RunFolder, provenance, write_whole
 from radiofix.training.evaluate import held_out_errors
 from radiofix.training.finetune import finetune
 from radiofix.training.launch import single
+from radiofix.training.localizing import fingerprint
 from radiofix.training.recipe import FinetuneRecipe, read_recipe
 
 SCRATCH = "scratch"
@@ -93,6 +96,10 @@ class Result:
     errors: tuple[float, ...]
     """Of each test user [m]."""
     seconds: float
+    start: str | None = None
+    """SHA-256 of the weights that it began with; None: from scratch."""
+    made: Mapping[str, Any] = field(default_factory=dict)
+    """On which store, with which versions, on what machine."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,8 @@ class Bench:
     """Of fine-tuning, as plain values; the protocol fills in the rest."""
     stores: Mapping[str, str]
     pretrained: Mapping[str, str]
-    """Folders of pretraining runs by the method's name."""
+    """Folders of pretraining runs by the method's name, or, where a method has one of its own for
+    a store, by METHOD@STORE."""
     out: Path
     may_train: bool = True
     """False: only what is there already counts."""
@@ -113,7 +121,7 @@ class Bench:
         """The result of a run, from its file or by training."""
         place = self.out / run.file
         if place.exists():
-            return _read(place)
+            return self._expect_same_start(_read(place))
         if not self.may_train:
             raise MissingRun(run)
         result = self._train(run)
@@ -124,6 +132,8 @@ class Bench:
 
     def _train(self, run: Run) -> Result:
         recipe = self._recipe(run)
+        assert recipe.store is not None
+        made = provenance(open_paths(recipe.store), run.seed, torch.device("cpu"))
         with tempfile.TemporaryDirectory() as folder:
             place = RunFolder(Path(folder) / "run")
             if run.steps:
@@ -133,10 +143,27 @@ class Bench:
             else:
                 validation, seconds = math.inf, 0.0
             errors = held_out_errors(recipe, place if run.steps else None, TEST_USERS)
-        return Result(run, validation, tuple(np.round(errors, 3).tolist()), seconds)
+        told = tuple(np.round(errors, 3).tolist())
+        return Result(run, validation, told, seconds, self._start(run), made)
+
+    def _from(self, run: Run) -> str:
+        """The pretraining run that a method begins with in a condition."""
+        own = f"{run.method}@{_condition(run).store}"
+        return self.pretrained.get(own) or self.pretrained[run.method]
+
+    def _start(self, run: Run) -> str | None:
+        return None if run.method == SCRATCH else fingerprint(self._from(run))
+
+    def _expect_same_start(self, result: Result) -> Result:
+        if self.may_train and result.start != self._start(result.run):
+            raise ValueError(
+                f"{self.out / result.run.file} began with other weights than "
+                f"{self._from(result.run)}: give the method another name, or another --out"
+            )
+        return result
 
     def _recipe(self, run: Run) -> FinetuneRecipe:
-        condition = next(c for c in CONDITIONS if c.name == run.condition)
+        condition = _condition(run)
         content = json.loads(json.dumps(dict(self.recipe)))
         changes = {
             **condition.changes,
@@ -149,7 +176,7 @@ class Bench:
             "training.validate_every": max(1, run.steps // 8),
         }
         if run.method != SCRATCH:
-            changes["from"] = self.pretrained[run.method]
+            changes["from"] = self._from(run)
         for key, value in changes.items():
             *way, last = key.split(".")
             part = content
@@ -157,6 +184,10 @@ class Bench:
                 part = part.setdefault(step, {})
             part[last] = value
         return read_recipe(FinetuneRecipe, content, str(run.file))
+
+
+def _condition(run: Run) -> Condition:
+    return next(c for c in CONDITIONS if c.name == run.condition)
 
 
 class MissingRun(ValueError):
@@ -282,4 +313,6 @@ def _read(place: Path) -> Result:
         validation=math.inf if content["validation"] is None else content["validation"],
         errors=tuple(content["errors"]),
         seconds=content["seconds"],
+        start=content.get("start"),
+        made=content.get("made", {}),
     )

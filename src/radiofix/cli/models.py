@@ -22,7 +22,6 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_run(command)
     command = add_command(commands, "finetune", finetune, "Train a head with few labels.")
     _add_run(command)
-    command.add_argument("--from", dest="pretrained", default=None, help="a pretraining run")
     command.add_argument("--labels", type=positive_int, default=None, help="labelled users")
     command.add_argument("--seed", type=int, default=None, help="of labels, weights and order")
     command = add_command(commands, "evaluate", evaluate, "Tell how far off a fine-tuned run is.")
@@ -40,7 +39,7 @@ def pretrain(options: argparse.Namespace) -> int:
     from radiofix.training.recipe import PretrainRecipe, load_recipe
 
     recipe = load_recipe(PretrainRecipe, options.recipe, options.set)
-    return _run(options, work, _with(recipe, store=options.store))
+    return _run(options, work, _with(recipe, store=options.store, pretrained=options.pretrained))
 
 
 def finetune(options: argparse.Namespace) -> int:
@@ -75,6 +74,13 @@ def evaluate(options: argparse.Namespace) -> int:
 def _add_run(command: argparse.ArgumentParser) -> None:
     command.add_argument("recipe", metavar="RECIPE", type=Path, help="a YAML file")
     command.add_argument("--store", default=None, help="of paths; None: the recipe's")
+    command.add_argument(
+        "--from",
+        dest="pretrained",
+        default=None,
+        metavar="RUN",
+        help="a pretraining run, or radiofix-nano, to go on from",
+    )
     command.add_argument("--out", type=Path, required=True, metavar="RUN", help="a new folder")
     command.add_argument(
         "--set",

@@ -29,7 +29,11 @@ def add_command_to(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help=f"traced stores named {' and '.join(STORES)}",
     )
     command.add_argument(
-        "--pretrained", nargs="+", default=[], metavar="METHOD=RUN", help="pretraining runs"
+        "--pretrained",
+        nargs="+",
+        default=[],
+        metavar="METHOD=RUN",
+        help="pretraining runs; METHOD@STORE=RUN where a method has one of its own for a store",
     )
     command.add_argument("--recipe", type=Path, default=Path("recipes/radiofix/position.yaml"))
     command.add_argument("--out", type=Path, default=Path("results/pretraining"))
@@ -65,6 +69,8 @@ def pretraining(options: argparse.Namespace) -> int:
         raise ValueError(f"--stores lacks {', '.join(missing)}: name each as {missing[0]}=STORE")
     methods = {k: str(v) for k, v in key_values(options.pretrained).items()}
 
+    names = list(dict.fromkeys(method.partition("@")[0] for method in methods))
+
     def tell(run: Run, result: Result) -> None:
         error = sum(result.errors) / len(result.errors)
         print(f"{run.file}: {error:.2f} m in {result.seconds:.0f} s", file=sys.stderr, flush=True)
@@ -81,7 +87,7 @@ def pretraining(options: argparse.Namespace) -> int:
     for condition in conditions:
         for count in options.labels:
             try:
-                results.extend(protocol(bench.do, list(methods), condition, count))
+                results.extend(protocol(bench.do, names, condition, count))
             except MissingRun as missing_run:
                 if not options.table:
                     raise

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from radiofix.models.latent import Latent
@@ -22,6 +23,8 @@ class Views:
     """Row i is the user of row i of `first`, through another station or bandwidth."""
     widest: Sounding
     """The links of `first` at the widest bandwidth, without noise."""
+    place: Float[Tensor, "link 3"] | None = None
+    """Where witnesses saw the users; NaN: they do not agree; None: nobody was asked [m]."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from radiofix.models.heads import StationHead
-from radiofix.models.latent import Latent
-from radiofix.objectives.objective import Objective, Prepared, Views
-from radiofix.objectives.tasks import surprise
+from radiofix.objectives.objective import Prepared, Views
+from radiofix.objectives.placing import Placing
+from radiofix.objectives.thinning import thin
 from radiofix.physics.arrays import ula
 from radiofix.physics.channel import AliasWarning, Channel
 from radiofix.physics.impairments import Impairments
@@ -19,7 +19,7 @@ from radiofix.physics.worlds import Worlds
 from radiofix.types import Sounding
 
 
-class Simulated(Objective):
+class Simulated(Placing):
     """Position in the station's frame, learnt from worlds that the generator makes up.
 
     The head is the one that is fine-tuned later: without a label it places users already.
@@ -46,8 +46,7 @@ class Simulated(Objective):
             thinned: share of links with a comb of pilots alone, every 2 to 5.
             worlds: from what ranges; None: the defaults.
         """
-        super().__init__()
-        self.head = head
+        super().__init__(head)
         self.bandwidths = tuple(bandwidths)
         self.antennas, self.subcarriers = antennas, subcarriers
         self.snr_db, self.thinned = snr_db, thinned
@@ -76,32 +75,4 @@ class Simulated(Objective):
             # A reflection from beyond the alias is part of the worlds, as it is of the world.
             warnings.simplefilter("ignore", AliasWarning)
             sounding = channel.sound(paths, generator)
-        seen = self._combs(links, generator, device)
-        return sounding.with_csi(sounding.csi * seen), paths.user_position
-
-    def forward(self, latents: Sequence[Latent], prepared: Prepared) -> Tensor:
-        """Error over the stated one, and the stated covariance's surprise at the error."""
-        (latent,), (sounding,), (position,) = latents, prepared.soundings, prepared.targets
-        estimate = self.head(latent, sounding)
-        away = (estimate.position - position)[:, :2]
-        if estimate.scale is None:
-            raise ValueError(
-                f"{type(self.head).__name__} states no covariance: use a head that does, FrameHead"
-            )
-        # A share of the stated error, not of the distance: weights that follow from the channel
-        # alone leave the best answer where it is, those of the unknown distance pull it inward.
-        stated = estimate.scale.detach().square().sum((1, 2)).sqrt()
-        loss = away.norm(dim=-1) / stated
-        loss = loss + surprise(away.detach(), estimate.scale)
-        mean: Tensor = loss.float().mean()
-        return mean
-
-    def _combs(self, links: int, generator: torch.Generator, device: torch.device) -> Tensor:
-        """True where a link's comb has a pilot; most links have one everywhere."""
-        step = torch.randint(2, 6, (links, 2), generator=generator, device=device)
-        thin = torch.rand(links, generator=generator, device=device) < self.thinned
-        step = torch.where(thin[:, None], step, 1)
-        rows = torch.arange(self.antennas, device=device) % step[:, :1] == 0
-        columns = torch.arange(self.subcarriers, device=device) % step[:, 1:] == 0
-        grid: Tensor = rows[:, :, None] & columns[:, None, :]
-        return grid
+        return thin(sounding, self.thinned, generator), paths.user_position

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from radiofix.objectives.objective import Views
@@ -187,9 +187,23 @@ class PretrainBatches:
     """Pairs of views of users drawn without replacement; a user appears once a batch."""
 
     def __init__(
-        self, pool: Pool, receiver: Receiver, batch: int, partner: Partner | None = None
+        self,
+        pool: Pool,
+        receiver: Receiver,
+        batch: int,
+        partner: Partner | None = None,
+        place: Float[Tensor, "user 3"] | None = None,
     ) -> None:
-        self.pool, self.receiver = pool, receiver
+        """Takes the links to draw from.
+
+        Args:
+            pool: of users.
+            receiver: of their channels.
+            batch: users in each.
+            partner: which views may be second; None: any other.
+            place: where witnesses saw each user of the pool [m].
+        """
+        self.pool, self.receiver, self.place = pool, receiver, place
         self.partner = AnyOther() if partner is None else partner
         self.epochs = Epochs(pool, batch)
 
@@ -213,6 +227,7 @@ class PretrainBatches:
             first=self.receiver.sound(paths, band, generator),
             second=self.receiver.sound(self.pool.take(user, station_2), band_2, generator),
             widest=self.receiver.ideal(paths),
+            place=None if self.place is None else self.place[user],
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,11 +13,11 @@ from radiofix.models import pretrained as shelf
 from radiofix.models.latent import Encoder
 from radiofix.models.localizer import Localizer
 from radiofix.models.parts import Part
-from radiofix.objectives.simulated import Simulated
+from radiofix.objectives.placing import Placing
 from radiofix.objectives.tasks import Task
-from radiofix.training.checkpoints import CONFIG, RunFolder
+from radiofix.training.checkpoints import CONFIG, WEIGHTS, RunFolder
+from radiofix.training.encoding import Pretraining, build
 from radiofix.training.loop import Share
-from radiofix.training.pretrain import build
 from radiofix.training.recipe import FinetuneRecipe, PretrainRecipe, read_recipe
 
 
@@ -59,6 +60,21 @@ class Start:
         head = self.head_part if self.has_head(recipe.head) else recipe.head
         return replace(recipe, encoder=self.encoder_part, head=head)
 
+    def teach(self, module: Pretraining, recipe: PretrainRecipe) -> None:
+        """Gives its weights to a module that is to be pretrained further."""
+        if recipe.encoder != self.encoder_part:
+            raise ValueError(
+                f"{recipe.pretrained} has another encoder than the recipe: "
+                f"{self.encoder_part.plain} against {recipe.encoder.plain}"
+            )
+        assert isinstance(module.encoder, nn.Module)
+        assert isinstance(self.encoder, nn.Module)
+        module.encoder.load_state_dict(self.encoder.state_dict())
+        for objective in module.mixture.objectives.values():
+            if isinstance(objective, Placing) and type(objective.head) is type(self.head):
+                assert self.head is not None
+                objective.head.load_state_dict(self.head.state_dict())
+
     def has_head(self, wanted: Part | None) -> bool:
         """Whether it has a head of the wanted class; None: of any."""
         mine = self.head_part
@@ -80,10 +96,17 @@ def pretrained(name: str) -> Start:
     module = build(recipe)
     _load(module, folder)
     for key, objective in module.mixture.objectives.items():
-        if isinstance(objective, Simulated):
+        if isinstance(objective, Placing):
             head = Part(**recipe.objectives[key].init_args["head"])
             return Start(module.encoder, recipe.encoder, objective.head, head)
     return Start(module.encoder, recipe.encoder)
+
+
+def fingerprint(name: str) -> str:
+    """SHA-256 of the weights that `pretrained` would begin with."""
+    folder = Path(name)
+    weights = folder / WEIGHTS if (folder / WEIGHTS).is_file() else shelf.weights_of(name)
+    return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
 def build_localizer(recipe: FinetuneRecipe, start: Start | None = None) -> Finetuning:

@@ -12,40 +12,41 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from radiofix.data.store import PathStore, open_paths
-from radiofix.models.latent import Encoder
 from radiofix.models.localizer import Localizer
 from radiofix.models.parts import Part
 from radiofix.objectives.mixture import Mixture, share
 from radiofix.objectives.objective import Prepared
+from radiofix.objectives.placing import Placing
 from radiofix.objectives.simulated import Simulated
 from radiofix.training.batches import PretrainBatches, warn_of_aliases
 from radiofix.training.checkpoints import LAST, RunFolder, provenance
+from radiofix.training.encoding import Pretraining, build
+from radiofix.training.localizing import pretrained
 from radiofix.training.loop import Lesson, Loop, Outcome, Share
 from radiofix.training.optimizer import group
-from radiofix.training.pool import HeldPool, open_pool
+from radiofix.training.pool import HeldPool, Pool, open_pool
 from radiofix.training.recipe import PretrainRecipe, plain
 from radiofix.training.shipping import calibrate_on_worlds, ship
 from radiofix.training.start import begin
-from radiofix.training.users import Choice, Everybody, station_columns, users_of
+from radiofix.training.users import (
+    Choice,
+    Everybody,
+    Rows,
+    some,
+    station_columns,
+    users_of,
+    without,
+)
+from radiofix.types import Sounding, Truth
 
 FITTED = 32
 """Batches that scales are taken from."""
+CALIBRATED = 4096
+"""Training users whose features a localizer without labels is calibrated on."""
+LOOKS = 4
+"""Links of each user for that, drawn anew."""
 JUDGE_SEED = 20_250_101
 """Held-out users are seen through the same masks and noise at every validation."""
-
-
-class Pretraining(nn.Module):
-    """An encoder and the objectives it is trained for."""
-
-    def __init__(self, encoder: Encoder, mixture: Mixture) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.mixture = mixture
-
-    def forward(self, work: Share) -> dict[str, Tensor]:
-        """The total loss, and each objective's."""
-        total, losses = self.mixture(self.encoder, work.contents)
-        return {"loss": total, **losses}
 
 
 @dataclass(frozen=True)
@@ -83,36 +84,28 @@ class PreparedBatches:
         self.views.epochs.load_state_dict(state)
 
 
-def build(recipe: PretrainRecipe) -> Pretraining:
-    """The module of a recipe, its weights drawn by the recipe's seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        encoder = recipe.encoder.build()
-        objectives = {name: part.build() for name, part in recipe.objectives.items()}
-        weights = dict(recipe.weights)
-        return Pretraining(encoder, recipe.mixture.build(objectives=objectives, weights=weights))
-
-
 def lesson(recipe: PretrainRecipe, store: PathStore, fabric: Fabric) -> Lesson:
     """What pretraining trains, on what, and how it is judged."""
     module = build(recipe)
+    if recipe.pretrained is not None:
+        pretrained(recipe.pretrained).teach(module, recipe)
     columns = station_columns(store, recipe.stations)
-    users = users_of(store, recipe.split, recipe.parts)
+    users = some(trained_on(recipe, store), recipe.users, recipe.seed)
     partner, batch = recipe.partner.build(), recipe.training.batch
     pool = open_pool(store, users, columns, fabric.device)
     warn_of_aliases(recipe.receiver, pool)
-    batches = PretrainBatches(pool, recipe.receiver, batch, partner)
+    place = _places(recipe, pool)
+    batches = PretrainBatches(pool, recipe.receiver, batch, partner, place)
     module.to(fabric.device)
     fit(module, batches, recipe.seed)
-    choice = Choice(store, recipe.split, columns, Everybody())
-    held_out = choice.held_out("validation", recipe.validation_users, recipe.seed)
-    judged = HeldPool(store, held_out, columns, fabric.device)
+    judged = _held_out(recipe, store, fabric.device)
+    seen = _places(recipe, judged)
     # The contrast is the harder the more users there are, so that batches stay the same size.
     together = min(batch, len(judged.reachable) // fabric.world_size * fabric.world_size)
 
     def judge(trained: nn.Module) -> Mapping[str, float]:
         assert isinstance(trained, Pretraining)
-        views = PretrainBatches(judged, recipe.receiver, together, partner)
+        views = PretrainBatches(judged, recipe.receiver, together, partner, seen)
         return _held_out_losses(trained, PreparedBatches(views, trained.mixture), fabric)
 
     return Lesson(
@@ -152,22 +145,70 @@ def pretrain(
         }
         folder.finish(module.state_dict(), config)
         assert isinstance(module, Pretraining)
-        ship_pretrained(folder, module, recipe, config)
+        ship_pretrained(folder, module, recipe, store, config)
     return outcome
 
 
 def ship_pretrained(
-    folder: RunFolder, module: Pretraining, recipe: PretrainRecipe, config: Mapping[str, Any]
+    folder: RunFolder,
+    module: Pretraining,
+    recipe: PretrainRecipe,
+    store: PathStore,
+    config: Mapping[str, Any],
 ) -> None:
     """Leaves a localizer that needs no label, if an objective has taught one."""
     for name, objective in module.mixture.objectives.items():
-        if isinstance(objective, Simulated):
+        if isinstance(objective, Placing):
             localizer = Localizer(module.encoder, objective.head)
-            calibrate_on_worlds(localizer, objective)
+            if isinstance(objective, Simulated):
+                calibrate_on_worlds(localizer, objective)
+            else:
+                localizer.calibrate(*_witnessed_links(recipe, store))
             head = Part(**recipe.objectives[name].init_args["head"])
             facts = {**config, "trained_by": "pretrain"}
             ship(folder.path, localizer, recipe.encoder, head, facts)
             return
+
+
+def trained_on(recipe: PretrainRecipe, store: PathStore) -> Rows:
+    """Rows of all users that a recipe allows itself."""
+    return without(store, users_of(store, recipe.split, recipe.parts), recipe.leave_out)
+
+
+def _held_out(recipe: PretrainRecipe, store: PathStore, device: torch.device | str) -> HeldPool:
+    columns = station_columns(store, recipe.stations)
+    choice = Choice(store, recipe.split, columns, Everybody())
+    users = choice.held_out("validation", recipe.validation_users, recipe.seed)
+    return HeldPool(store, users, columns, device)
+
+
+def _places(recipe: PretrainRecipe, pool: Pool) -> Tensor | None:
+    witnesses = recipe.witnesses
+    return None if witnesses is None else witnesses.places(pool, recipe.receiver, recipe.seed)
+
+
+def _witnessed_links(
+    recipe: PretrainRecipe, store: PathStore
+) -> tuple[list[Sounding], list[tuple[Sounding, Truth]]]:
+    """Links of training users, and of held-out ones with the place that witnesses give them."""
+    few = some(trained_on(recipe, store), CALIBRATED, recipe.seed)
+    training = HeldPool(store, few, station_columns(store, recipe.stations))
+    held_out = _held_out(recipe, store, "cpu")
+    known = [sounding for sounding, _ in _seen_links(recipe, training)]
+    return known, _seen_links(recipe, held_out)
+
+
+def _seen_links(recipe: PretrainRecipe, pool: HeldPool) -> list[tuple[Sounding, Truth]]:
+    generator = torch.Generator().manual_seed(JUDGE_SEED)
+    together = min(recipe.training.batch, len(pool.reachable))
+    batches = PretrainBatches(pool, recipe.receiver, together, place=_places(recipe, pool))
+    links = []
+    for _ in range(LOOKS * len(pool.reachable) // together):
+        views = batches.draw(generator)
+        assert views.place is not None
+        known = views.place.isfinite().all(-1)
+        links.append((views.first[known], Truth(views.place[known], known[known])))
+    return links
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ import yaml
 from radiofix.models.parts import Part, parse
 from radiofix.training.batches import Receiver
 from radiofix.training.settings import Settings
+from radiofix.training.witnesses import Witnesses
 
 Recipe = TypeVar("Recipe", "PretrainRecipe", "FinetuneRecipe")
 
@@ -31,6 +32,8 @@ class PretrainRecipe:
     objectives: dict[str, Part]
     weights: dict[str, float]
     """Of each objective's loss, eq. 19 of the LWLM paper."""
+    pretrained: str | None = None
+    """Run or localizer to go on from (`from` in YAML); None: from nothing."""
     mixture: Part = _WEIGHTED_SUM
     receiver: Receiver = field(default_factory=Receiver)
     partner: Part = _ANY_OTHER
@@ -41,12 +44,20 @@ class PretrainRecipe:
     """Of the split, whose users are trained on."""
     stations: tuple[str | int, ...] | None = None
     """Names; None: all of the store."""
+    leave_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Parts of other splits whose users are not trained on, since others are tested on them."""
+    users: int | None = None
+    """At most, of `parts`, drawn by the seed; None: all."""
+    witnesses: Witnesses | None = None
+    """How the stations are asked where users were; None: they are not."""
     validation_users: int = 512
     """At most, of the split's part `validation`."""
     training: Settings = field(default_factory=Settings)
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.users is not None and self.users < 1:
+            raise ValueError(f"users must be at least 1, got {self.users}")
         if set(self.objectives) != set(self.weights):
             raise ValueError(
                 f"weights are of {', '.join(self.weights) or 'none'}, but the objectives are "

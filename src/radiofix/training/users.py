@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +34,20 @@ def users_of(store: PathStore, split: str, parts: Sequence[str]) -> Rows:
     if not len(rows):
         raise ValueError(f"split {split} has no user in {', '.join(parts) or 'no part'}")
     return np.sort(rows).astype(np.int64)
+
+
+def without(store: PathStore, users: Rows, left_out: Mapping[str, Sequence[str]]) -> Rows:
+    """The users that are not in those parts of those splits."""
+    for split, parts in left_out.items():
+        users = np.setdiff1d(users, users_of(store, split, parts))
+    if not len(users):
+        raise ValueError(f"leave_out={dict(left_out)} leaves nobody to train on")
+    return users
+
+
+def some(users: Rows, most: int | None, seed: int) -> Rows:
+    """At most so many of the users, drawn by the seed; None: all."""
+    return np.sort(np.random.default_rng(seed).permutation(users)[:most])
 
 
 class Among(Protocol):
@@ -79,11 +93,11 @@ class Choice:
                 f"labels={count}, but split {self.split} of {self.store.path} has {len(rows)} "
                 "labelled users to train on: ask for no more"
             )
-        return np.sort(np.random.default_rng(seed).permutation(rows)[:count])
+        return some(rows, count, seed)
 
     def held_out(self, part: str, most: int, seed: int) -> Rows:
         """At most so many users of a part, drawn by the seed."""
-        return np.sort(np.random.default_rng(seed).permutation(self._part(part))[:most])
+        return some(self._part(part), most, seed)
 
     def _part(self, part: str) -> Rows:
         rows = users_of(self.store, self.split, (part,))

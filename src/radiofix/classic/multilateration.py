@@ -1,0 +1,211 @@
+"""Where several stations together place a user: ranges and directions, robustly joined.
+
+Ways round a corner are too long, never too short, so a range that is longer than the others say
+costs little, a shorter one much; a direction that does not fit costs little either way.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from radiofix.physics.rotation import rotation, unit_vector
+
+HANDHELD = 1.5
+"""Height of users of whom nothing is known [m]."""
+_AZIMUTHS = 17
+"""Directions tried from each station, over its front."""
+_STARTS = 4
+"""Best of all places tried that are refined."""
+_STEPS = 12
+"""Of Levenberg and Marquardt."""
+_OFFSETS = 5
+"""Clock offsets tried, where there may be any."""
+_BEHIND = 10.0
+"""Cost of standing behind a station that does not look there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the stations of a scene tell of users; NaN where a station did not hear one."""
+
+    range: Float[Tensor, "user station"]
+    """Length of the first way [m]."""
+    direction: Float[Tensor, "user station"]
+    """Cosine of the angle to the array's y axis, as of `strongest_wave`."""
+    position: Float[Tensor, "station 3"]
+    """Of the stations [m]."""
+    orientation: Float[Tensor, "station 3"]
+    """Yaw, pitch, roll [rad]."""
+
+    def __getitem__(self, users: slice) -> Heard:
+        """What is told of some users."""
+        return Heard(self.range[users], self.direction[users], self.position, self.orientation)
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far what is heard may be off."""
+
+    range: float = 0.7
+    """Deviation [m]."""
+    direction: float = 0.03
+    """Deviation of the cosine."""
+    clock_offset: float = 0.0
+    """Largest offset of a user's clock, the same to all stations and solved for [m]; 0: none."""
+    alias: float = 2.0
+    """Cosines so far apart look alike: the wavelength over the antennas' distance."""
+    front: bool = True
+    """Whether stations serve only what is in front of them: a line array cannot tell."""
+
+    def __post_init__(self) -> None:
+        for name in ("range", "direction", "alias"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name):g}")
+        if self.clock_offset < 0:
+            raise ValueError(f"clock_offset must be at least 0, got {self.clock_offset:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where users are."""
+
+    position: Float[Tensor, "user 2"]
+    """NaN where no station heard the user [m]."""
+    covariance: Float[Tensor, "user 2 2"]
+    """Of the position, by the curvature of the cost [m^2]."""
+    offset: Float[Tensor, " user"]
+    """Of the user's clock [m]."""
+    cost: Float[Tensor, " user"]
+    """How badly the stations agree: 0 where all fit."""
+
+
+def multilaterate(heard: Heard, trust: Trust | None = None, height: float = HANDHELD) -> Placed:
+    """The place of least cost for each user, from many starts.
+
+    Args:
+        heard: by each station.
+        trust: how far it may be off.
+        height: of the users in the scene [m].
+    """
+    problem = _Problem(heard, trust or Trust(), height)
+    state = problem.starts()
+    cost = problem.cost(state)
+    best = cost.topk(min(_STARTS, cost.shape[1]), dim=1, largest=False).indices
+    state = state.gather(1, best[..., None].expand(-1, -1, state.shape[-1]))
+    cost = cost.gather(1, best)
+    damping = torch.full_like(cost, 1e-2)
+    for _ in range(_STEPS):
+        trial = state + problem.step(state, damping)
+        trial_cost = problem.cost(trial)
+        better = trial_cost < cost
+        state = torch.where(better[..., None], trial, state)
+        cost = torch.where(better, trial_cost, cost)
+        damping = torch.where(better, damping * 0.3, damping * 5).clamp(1e-9, 1e9)
+    users = torch.arange(len(state), device=state.device)
+    chosen = cost.argmin(1)
+    place, lowest = state[users, chosen], cost[users, chosen]
+    unheard = ~problem.heard_at_all
+    return Placed(
+        position=place[:, :2].masked_fill(unheard[:, None], torch.nan),
+        covariance=problem.covariance(place).masked_fill(unheard[:, None, None], torch.nan),
+        offset=place[:, 2].masked_fill(unheard, torch.nan),
+        cost=lowest.masked_fill(unheard, torch.inf),
+    )
+
+
+class _Problem:
+    """Residuals of places (x, y, clock offset), their robust cost, and steps downhill."""
+
+    def __init__(self, heard: Heard, trust: Trust, height: float) -> None:
+        self.trust = trust
+        self.range, self.direction = heard.range.double(), heard.direction.double()
+        self.has_range, self.has_direction = self.range.isfinite(), self.direction.isfinite()
+        self.heard_at_all: Bool[Tensor, " user"] = (self.has_range | self.has_direction).any(-1)
+        self.range = self.range.nan_to_num()
+        self.direction = self.direction.nan_to_num()
+        self.station = heard.position.double()
+        self.turn = rotation(heard.orientation.double())
+        self.height = height
+
+    def starts(self) -> Float[Tensor, "user start 3"]:
+        """Places round each station at the distance that it tells, over its front or all round."""
+        reach = math.pi / 2 if self.trust.front else math.pi
+        azimuth = torch.linspace(-1, 1, _AZIMUTHS, device=self.range.device).double() * reach * 0.99
+        local = unit_vector(azimuth, torch.full_like(azimuth, math.pi / 2))
+        toward = (self.turn @ local.mT).mT[..., :2]
+        limit = self.trust.clock_offset
+        offset = self.range.new_tensor([0.0])
+        if limit:
+            offset = torch.linspace(-limit, limit, _OFFSETS, device=self.range.device).double()
+        distance = (self.range[..., None] - offset).clamp(min=1.0)
+        around = distance[..., None, None] * toward[:, None]
+        place = (self.station[:, None, None, :2] + around).flatten(1, 3)
+        told = offset[None, :, None].expand(len(self.station), -1, _AZIMUTHS).flatten()
+        return torch.cat([place, told[None, :, None].expand(len(place), -1, 1)], -1)
+
+    def cost(self, state: Float[Tensor, "user start 3"]) -> Float[Tensor, "user start"]:
+        """Robust sum over stations of what does not fit."""
+        late, aside, front, *_ = self._residuals(state)
+        ranges = torch.where(late > 0, late.square().log1p(), late.square())
+        behind = _BEHIND * (front < -1.0) if self.trust.front else torch.zeros_like(front)
+        return (ranges + aside.square().log1p() + behind).sum(-1)
+
+    def step(
+        self, state: Float[Tensor, "user start 3"], damping: Float[Tensor, "user start"]
+    ) -> Float[Tensor, "user start 3"]:
+        """Levenberg-Marquardt, each residual weighted by how well it fits already."""
+        curvature, slope = self._normal(state)
+        sizes = curvature.diagonal(dim1=-2, dim2=-1) + 1e-9
+        damped = curvature + torch.diag_embed(damping[..., None] * sizes + 1e-12)
+        step: Tensor = torch.linalg.solve(damped, slope[..., None])
+        return step[..., 0]
+
+    def covariance(self, place: Float[Tensor, "user 3"]) -> Float[Tensor, "user 2 2"]:
+        """Inverse curvature of the cost at a place."""
+        curvature, _ = self._normal(place[:, None])
+        loose = torch.eye(3, dtype=torch.float64, device=place.device) * 1e-8
+        inverse: Tensor = torch.linalg.inv(curvature[:, 0] + loose)
+        return inverse[:, :2, :2]
+
+    def _normal(
+        self, state: Float[Tensor, "user start 3"]
+    ) -> tuple[Float[Tensor, "user start 3 3"], Float[Tensor, "user start 3"]]:
+        late, aside, _, by_range, by_direction = self._residuals(state)
+        weight_range = torch.where(late > 0, 1 / (1 + late.square()), 1.0)
+        weight_direction = 1 / (1 + aside.square())
+        slopes = torch.cat([by_range, by_direction], 2)
+        weights = torch.cat([weight_range, weight_direction], 2)[..., None]
+        residual = torch.cat([late, aside], 2)[..., None]
+        weighted = weights * slopes
+        return slopes.mT @ weighted, -(weighted.mT @ residual)[..., 0]
+
+    def _residuals(self, state: Float[Tensor, "user start 3"]) -> tuple[Tensor, ...]:
+        """Of ranges and directions, in deviations; who is in front; and their slopes."""
+        place = torch.nn.functional.pad(state[..., :2], (0, 1), value=self.height)
+        away = place[:, :, None] - self.station
+        distance = away.norm(dim=-1).clamp(min=0.1)
+        toward = away / distance[..., None]
+        local = (self.turn.mT @ toward[..., None])[..., 0]
+        axis = self.turn[:, :, 1]
+        aside = self.direction[:, None] - local[..., 1]
+        aside = aside - self.trust.alias * (aside / self.trust.alias).round()
+        late = self.range[:, None] - distance - state[..., None, 2]
+        turning = axis - local[..., 1:2] * toward
+        by_range = torch.cat([-toward[..., :2], -torch.ones_like(distance)[..., None]], -1)
+        by_range[..., 2] = -1.0 if self.trust.clock_offset else 0.0
+        by_direction = -turning[..., :2] / distance[..., None]
+        by_direction = torch.nn.functional.pad(by_direction, (0, 1))
+        at_range = self.has_range[:, None] / self.trust.range
+        at_direction = self.has_direction[:, None] / self.trust.direction
+        return (
+            late * at_range,
+            aside * at_direction,
+            local[..., 0] * distance,
+            by_range * at_range[..., None],
+            by_direction * at_direction[..., None],
+        )

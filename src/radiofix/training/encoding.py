@@ -1,0 +1,35 @@
+"""What is pretrained: an encoder and the objectives it is trained for."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from radiofix.models.latent import Encoder
+from radiofix.objectives.mixture import Mixture
+from radiofix.training.loop import Share
+from radiofix.training.recipe import PretrainRecipe
+
+
+class Pretraining(nn.Module):
+    """An encoder and the objectives it is trained for."""
+
+    def __init__(self, encoder: Encoder, mixture: Mixture) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.mixture = mixture
+
+    def forward(self, work: Share) -> dict[str, Tensor]:
+        """The total loss, and each objective's."""
+        total, losses = self.mixture(self.encoder, work.contents)
+        return {"loss": total, **losses}
+
+
+def build(recipe: PretrainRecipe) -> Pretraining:
+    """The module of a recipe, its weights drawn by the recipe's seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        encoder = recipe.encoder.build()
+        objectives = {name: part.build() for name, part in recipe.objectives.items()}
+        weights = dict(recipe.weights)
+        return Pretraining(encoder, recipe.mixture.build(objectives=objectives, weights=weights))
