@@ -1,14 +1,23 @@
-"""`radiofix bench pretraining`: does pretraining pay?"""
+"""`radiofix bench pretraining` and `witnesses`: does pretraining pay, and what it learns from."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from radiofix.cli.terminal import add_command, key_values, say, whole_numbers
+from radiofix.cli.terminal import (
+    add_command,
+    key_values,
+    output_path,
+    positive_float,
+    positive_int,
+    say,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     from radiofix.benchmark.pretraining import Result, Run
@@ -42,6 +51,41 @@ def add_command_to(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.add_argument(
         "--table", action="store_true", help="no training: the table of what is there"
     )
+
+
+def add_witnesses_to(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds `bench witnesses`."""
+    command = add_command(
+        kinds, "witnesses", witnesses, "Where several stations together place users, unlabelled."
+    )
+    command.add_argument("--store", type=Path, required=True)
+    command.add_argument("--bandwidths", nargs="+", type=positive_float, default=[10e6, 50e6])
+    command.add_argument("--users", type=positive_int, default=2000)
+    command.add_argument("--snr-db", type=float, default=None, help="None: no noise")
+    command.add_argument(
+        "--clock-offset", type=float, default=0.0, help="largest, solved for a user [m]"
+    )
+    command.add_argument("--out", type=output_path, default=None, help="a .json file")
+
+
+def witnesses(options: argparse.Namespace) -> int:
+    """Prints how far off the places are that stations agree on."""
+    import torch
+
+    from radiofix.benchmark.witnesses import markdown, measure, plain
+    from radiofix.data.store import open_paths
+    from radiofix.training.checkpoints import provenance, write_whole
+
+    store = open_paths(options.store)
+    asked = {
+        name: getattr(options, name) for name in ("bandwidths", "users", "snr_db", "clock_offset")
+    }
+    table = measure(store, **asked)
+    found = {**asked, "rows": plain(table), **provenance(store, 0, torch.device("cpu"))}
+    if options.out is not None:
+        write_whole(options.out, (json.dumps(found, indent=1) + "\n").encode())
+    say(options, found, markdown(table))
+    return 0
 
 
 def pretraining(options: argparse.Namespace) -> int:
