@@ -38,6 +38,13 @@ def test_the_rate_is_the_one_with_the_lowest_validation_error():
     do, asked = answer(lambda run: abs(np.log10(run.rate) + 3))
     assert best_rate(do, "scratch", "region-clean") == 1e-3
     assert {run.labels for run in asked} == {1000}
+    assert {run.rate for run in asked} == {1e-4, 3e-4, 1e-3, 3e-3}
+
+
+@pytest.mark.parametrize("edge", [3e-5, 3e-3])
+def test_the_search_for_a_rate_ends_at_the_end_of_the_ladder(edge):
+    do, _ = answer(lambda run: abs(np.log10(run.rate / edge)))
+    assert best_rate(do, "scratch", "region-clean") == edge
 
 
 @pytest.mark.parametrize(("gain", "steps"), [(0.5, 19200), (0.985, 600)])

@@ -234,6 +234,14 @@ def test_simulated_supervision_places_users_without_a_label(tmp_path, store, rec
     tuned = run(recipe(**start, training={"steps": 4}), tmp_path / "some")
     assert tuned.progress.step == 4
     assert finetuned(tmp_path / "some")[1].head == Part(**head)
+    # Steps that only do harm are not taken: what the head could before counts as well.
+    harm = {"steps": 4, "rate": 3.0, "divergence": 1e9}
+    wrecked = run(recipe(**start, training=harm), tmp_path / "wrecked")
+    assert wrecked.progress.best_step == 0
+    kept = load_file(tmp_path / "wrecked" / "model.safetensors")
+    for name, tensor in heads.items():
+        if name != "height":
+            assert torch.equal(tensor, kept[f"localizer.head.{name}"]), name
 
 
 def test_a_pretrained_head_is_taken_by_a_recipe_that_asks_for_its_class(tmp_path, recipe):

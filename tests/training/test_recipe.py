@@ -7,8 +7,8 @@ import pytest
 
 from radiofix.models.lwlm import LwlmEncoder
 from radiofix.models.parts import Part
+from radiofix.training.encoding import build
 from radiofix.training.localizing import build_localizer
-from radiofix.training.pretrain import build
 from radiofix.training.recipe import FinetuneRecipe, PretrainRecipe, load_recipe, plain, read_recipe
 
 from .conftest import RECIPES

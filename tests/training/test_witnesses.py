@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from radiofix.classic.multilateration import Trust
+from radiofix.physics.worlds import Worlds
 from radiofix.training.batches import PretrainBatches, Receiver
 from radiofix.training.witnesses import Witnesses
-from radiofix.physics.worlds import Worlds
 
 RECEIVER = Receiver(bandwidths=(10e6, 100e6), antennas=16, subcarriers=64, snr_db=30.0)
 CORNERS = torch.tensor(

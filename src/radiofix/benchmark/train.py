@@ -18,10 +18,11 @@ from radiofix.models.blocks import Block
 from radiofix.models.layers import DecoderLayer, EncoderLayer
 from radiofix.training.batches import PretrainBatches
 from radiofix.training.checkpoints import RunFolder
+from radiofix.training.encoding import build
 from radiofix.training.launch import fabric_of
 from radiofix.training.loop import Lesson, Loop
 from radiofix.training.optimizer import group
-from radiofix.training.pretrain import PreparedBatches, build, fit
+from radiofix.training.pretrain import PreparedBatches, fit
 from radiofix.training.recipe import PretrainRecipe
 from radiofix.types import Paths
 

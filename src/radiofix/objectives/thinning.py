@@ -24,5 +24,6 @@ def combs(
 
 def thin(sounding: Sounding, thinned: float, generator: torch.Generator) -> Sounding:
     """The sounding, a share of its links seen on a comb alone."""
-    seen = combs(len(sounding), *sounding.csi.shape[1:], thinned, generator)
+    links, antennas, subcarriers = sounding.csi.shape
+    seen = combs(links, antennas, subcarriers, thinned, generator)
     return sounding.with_csi(sounding.csi * seen)

@@ -30,6 +30,7 @@ def build(recipe: PretrainRecipe) -> Pretraining:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         encoder = recipe.encoder.build()
-        objectives = {name: part.build() for name, part in recipe.objectives.items()}
+        given = {"encoder": encoder, "steps": recipe.training.steps}
+        objectives = {name: part.build(**given) for name, part in recipe.objectives.items()}
         weights = dict(recipe.weights)
         return Pretraining(encoder, recipe.mixture.build(objectives=objectives, weights=weights))

@@ -74,8 +74,14 @@ class LabelledStream:
         self.labelled.epochs.load_state_dict(state)
 
 
-def lesson(recipe: FinetuneRecipe, module: Finetuning, store: PathStore, fabric: Fabric) -> Lesson:
-    """What fine-tuning trains, on what, and how it is judged."""
+def lesson(
+    recipe: FinetuneRecipe,
+    module: Finetuning,
+    store: PathStore,
+    fabric: Fabric,
+    able: bool = False,
+) -> Lesson:
+    """What fine-tuning trains, on what, and how it is judged; `able`: its head is trained."""
     columns = station_columns(store, recipe.stations)
     chosen = choice_of(recipe, store, columns).labelled(recipe.labels, recipe.seed)
     pool = HeldPool(store, chosen, columns, fabric.device, module.task.usable)
@@ -94,6 +100,7 @@ def lesson(recipe: FinetuneRecipe, module: Finetuning, store: PathStore, fabric:
         batches=LabelledStream(labelled),
         judge=_judge(recipe, store, fabric.device),
         compiled=(_encoder(module),),
+        able=able,
     )
 
 
@@ -123,7 +130,8 @@ def finetune(
         outcome = Outcome(Progress(figures=figures), finished=True, samples_per_second=0.0)
         _finish(folder, recipe, module, store, fabric, outcome)
         return outcome
-    taught = lesson(recipe, module, store, fabric)
+    able = start is not None and start.has_head(told.head)
+    taught = lesson(recipe, module, store, fabric, able)
     loop = Loop(fabric, taught, recipe.training, folder, recipe.seed)
     if fabric.is_global_zero:
         begin(folder, told)

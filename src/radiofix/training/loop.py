@@ -77,6 +77,8 @@ class Lesson:
     """Figures of a module on held-out users; the first decides which weights are best."""
     compiled: tuple[nn.Module, ...] = ()
     """Parts worth compiling."""
+    able: bool = False
+    """Whether it can do already what it is judged by: then no step may be its best."""
 
 
 @dataclass
@@ -149,6 +151,8 @@ class Loop:
         device = self.fabric.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []), self._logs(quiet):
             self._restore_dropout()
+            if self.lesson.able and not self.progress.step:
+                self._validate()
             self._pace.restart()
             late = False
             while not (self._ended or late):
@@ -190,7 +194,7 @@ class Loop:
 
     def take_best(self) -> nn.Module:
         """The kept module with the weights of its best validation, or of its last."""
-        if self.folder.has(BEST) and self.progress.best_step:
+        if self.folder.has(BEST) and math.isfinite(self.progress.best):
             self.learnt.load_state_dict(self.folder.load(BEST)["module"])
         return self.learnt.eval()
 
