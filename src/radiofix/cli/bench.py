@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from radiofix.benchmark.channel import measure
-from radiofix.cli import pays
+from radiofix.cli import latent, pays
 from radiofix.cli.terminal import add_command, positive_int, say
 
 
@@ -33,6 +33,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument("--repeats", type=positive_int, default=5)
     command.add_argument("--device", default="cpu")
     pays.add_command_to(kinds)
+    pays.add_witnesses_to(kinds)
+    latent.add_command_to(kinds)
 
 
 def channel(options: argparse.Namespace) -> int:
