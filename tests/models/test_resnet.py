@@ -119,6 +119,10 @@ def test_a_station_has_its_own_planes_and_missing_ones_are_zero(stacked):
     four = torch.stack([unit[1], unit[3], zero])
     nine = torch.stack([unit[2], unit[4], unit[0]])
     expected = stacked.network(parts(torch.stack([four, nine])))
+    planes = parts(torch.stack([four, nine]))
+    for place in range(3):
+        assert torch.equal(planes[0, 2 * place], four[place].real)
+        assert torch.equal(planes[0, 2 * place + 1], four[place].imag)
     latent = stacked(sounding)
     rows = torch.tensor([1, 0, 1, 0, 1])
     torch.testing.assert_close(latent.summary, expected.summary[rows])

@@ -25,7 +25,6 @@ from radiofix.objectives.objective import Objective, Views
 from radiofix.objectives.picl import Picl, bound, nt_xent
 from radiofix.objectives.sfmcm import Sfmcm, hidden_nmse
 from radiofix.physics.strongest import Wave, steering
-from radiofix.physics.transforms import delay_angle, spatial_frequency
 from radiofix.training.batches import OtherStation, Partner, PretrainBatches
 from radiofix.training.checkpoints import CONFIG, LAST, RunFolder
 from radiofix.training.encoding import Pretraining, build
@@ -189,11 +188,11 @@ def reconstruct(run: Trained, views: Views, generator: torch.Generator) -> Recon
     """Hides entries as in training and lets the model fill them in."""
     objective = run.objective(Sfmcm)
     prepared = objective.prepare(views, generator)
-    (sounding,), (truth, hidden) = prepared.soundings, prepared.targets
-    latent = run.module.encoder(sounding)
+    (sounding,), (_, hidden) = prepared.soundings, prepared.targets
+    found, truth = objective.rebuilt(run.module.encoder(sounding), prepared)
     return Reconstruction(
-        truth=latent.seen(truth, sounding),
-        found=objective.decoder(latent.part(*objective.part)),
+        truth=truth,
+        found=found,
         visible=sounding.csi != 0,
         hidden=hidden,
         sounding=sounding,
@@ -216,11 +215,9 @@ def transform(run: Trained, views: Views, generator: torch.Generator) -> Transfo
     """Delay-angle views, true and as the model tells them."""
     objective = run.objective(Dti)
     prepared = objective.prepare(views, generator)
-    (sounding,), (target,) = prepared.soundings, prepared.targets
-    latent = run.module.encoder(sounding)
-    seen = latent.seen(spatial_frequency(target), sounding)
-    found = objective.decoder(latent.part(*objective.part))
-    return Transformed(delay_angle(seen), found, sounding)
+    (sounding,) = prepared.soundings
+    found, truth = objective.transformed(run.module.encoder(sounding), prepared)
+    return Transformed(truth, found, sounding)
 
 
 def typical(values: Float[Tensor, " link"], shares: Sequence[float]) -> list[int]:

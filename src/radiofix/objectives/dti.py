@@ -30,11 +30,15 @@ class Dti(Objective):
 
     def forward(self, latents: Sequence[Latent], prepared: Prepared) -> Tensor:
         """The mean dissimilarity of the links."""
-        (target,), (latent,) = prepared.targets, latents
+        return dissimilarity(*self.transformed(latents[0], prepared)).mean()
+
+    def transformed(self, latent: Latent, prepared: Prepared) -> tuple[Tensor, Tensor]:
+        """The view as the decoder tells it, and the true one, as the encoder sees channels."""
+        (target,) = prepared.targets
         if latent.wave is not None:
             csi = spatial_frequency(target)
             target = delay_angle(latent.seen(csi, prepared.soundings[0]))
-        return dissimilarity(self.decoder(latent.part(*self.part)), target).mean()
+        return self.decoder(latent.part(*self.part)), target
 
 
 def dissimilarity(

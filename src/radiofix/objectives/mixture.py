@@ -48,6 +48,9 @@ class Mixture(nn.Module):
         self, encoder: Encoder, prepared: Mapping[str, Prepared]
     ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
         """The weighted total, and the loss of each objective."""
+        if self.training and torch.is_grad_enabled():
+            for _, part in self._named():
+                part.follow(encoder)
         latents = encode(encoder, prepared)
         losses: dict[str, Tensor] = {
             name: part(latents[name], prepared[name]) for name, part in self._named()

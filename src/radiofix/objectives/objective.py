@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from radiofix.models.latent import Latent
+from radiofix.models.latent import Encoder, Latent
 from radiofix.types import Sounding
 
 
@@ -54,6 +54,9 @@ class Objective(nn.Module, ABC):
     @abstractmethod
     def prepare(self, views: Views, generator: torch.Generator) -> Prepared:
         """Chooses and draws what will be encoded and compared; a view is handed on as it is."""
+
+    def follow(self, encoder: Encoder) -> None:
+        """Looks at the encoder before it is used in a training step; most objectives do not."""
 
     @abstractmethod
     def forward(self, latents: Sequence[Latent], prepared: Prepared) -> Tensor:

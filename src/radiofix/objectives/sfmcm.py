@@ -48,10 +48,13 @@ class Sfmcm(Objective):
 
     def forward(self, latents: Sequence[Latent], prepared: Prepared) -> Tensor:
         """The mean hidden NMSE of the links."""
-        target, hidden = prepared.targets
-        target = latents[0].seen(target, prepared.soundings[0])
-        prediction = self.decoder(latents[0].part(*self.part))
-        return hidden_nmse(prediction, target, hidden).mean()
+        _, hidden = prepared.targets
+        return hidden_nmse(*self.rebuilt(latents[0], prepared), hidden).mean()
+
+    def rebuilt(self, latent: Latent, prepared: Prepared) -> tuple[Tensor, Tensor]:
+        """The channel as the decoder rebuilds it, and the true one as the encoder sees it."""
+        target, _ = prepared.targets
+        return self.decoder(latent.part(*self.part)), latent.seen(target, prepared.soundings[0])
 
 
 def hidden_nmse(
