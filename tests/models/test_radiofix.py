@@ -9,7 +9,7 @@ from models.soundings import random_sounding, replaced
 from radiofix.models.frame import FrameHead, lower_factor
 from radiofix.models.latent import Latent
 from radiofix.models.patches import cut, places
-from radiofix.models.radiofix import RadiofixEncoder, decades, told_features
+from radiofix.models.radiofix import RadiofixEncoder, decades
 from radiofix.physics.rotation import rotation
 from radiofix.physics.strongest import Wave, steering
 from radiofix.types import SPEED_OF_LIGHT
@@ -94,20 +94,6 @@ def test_power_counts_in_steps_of_10_db():
     feature = decades(torch.tensor([1e-9, 1e-8, 1e-7]))
     assert torch.allclose(feature.diff(), torch.ones(2), atol=1e-5)
     assert decades(torch.zeros(1)).isfinite().all()
-
-
-def test_the_two_ends_of_the_array_are_told_alike_and_other_directions_apart():
-    blank = random_sounding(3)
-    power = torch.ones(3)
-    ends = Wave(torch.full((3,), 1e-7), torch.tensor([1.0, -1.0, 0.4]), torch.ones(3) + 0j)
-    told = told_features(blank, ends, power)
-    told = told[:, 2:-1]
-    assert torch.allclose(told[0], told[1], atol=1e-5)
-    assert not torch.allclose(told[0], told[2], atol=0.1)
-    mirrored = Wave(ends.delay, -ends.direction, ends.gain)
-    sides = told_features(blank, ends, power) - told_features(blank, mirrored, power)
-    assert sides[2].abs().max() > 0.5
-    assert sides[:2].abs().max() < 1e-5
 
 
 def test_a_street_looks_alike_from_near_and_far_and_at_every_phase():

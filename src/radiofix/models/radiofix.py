@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -16,7 +14,7 @@ from radiofix.types import Sounding
 
 TYPICAL_POWER_DB = -85.0
 """Of a link in a street; only where the power's scale is centred."""
-TOLD = 8
+TOLD = 7
 """Numbers that are told beside the patches."""
 
 
@@ -62,12 +60,8 @@ class RadiofixEncoder(nn.Module):
 
 def told_features(
     sounding: Sounding, wave: Wave, power: Float[Tensor, " link"]
-) -> Float[Tensor, "link 8"]:
-    """Received power, as it is and over free space, the wave's way and direction, the band.
-
-    The direction is told on a circle: antennas half a wavelength apart take the two ends of their
-    line for each other, and which one a peak is found at there says nothing.
-    """
+) -> Float[Tensor, "link 7"]:
+    """Received power, as it is and over free space, the wave's way and direction, the band."""
     way = wave.range.float()
     free_space = power * (way + 1).square() * 1e-4
     features = [
@@ -75,9 +69,8 @@ def told_features(
         decades(free_space),
         way / 100,
         torch.log10(way + 1),
-        (math.pi * wave.direction.float()).sin(),
-        (math.pi * wave.direction.float()).cos(),
-        wave.azimuth.float().abs(),
+        wave.direction.float(),
+        wave.azimuth.float(),
         torch.log2(sounding.bandwidth.float() / 10e6),
     ]
     return torch.stack(features, -1)
