@@ -15,7 +15,13 @@ from radiofix.models.parts import Part
 from radiofix.training.adaptation import FrozenEncoder
 from radiofix.training.batches import LabelledBatches
 from radiofix.training.checkpoints import RunFolder
-from radiofix.training.evaluate import evaluate, held_out_errors, part_links, summary
+from radiofix.training.evaluate import (
+    evaluate,
+    held_out_errors,
+    implied,
+    part_links,
+    summary,
+)
 from radiofix.training.finetune import LabelledBatch, finetune
 from radiofix.training.localizing import Finetuning, Start, build_localizer, finetuned
 from radiofix.training.pool import HeldPool
@@ -253,6 +259,47 @@ def test_a_pretrained_head_is_taken_by_a_recipe_that_asks_for_its_class(tmp_path
     assert start.completed(recipe()).head == recipe().head
     assert start.completed(recipe(head=None)).head == frame
     assert not Start(nn.Identity(), frame).has_head(None)
+
+
+def test_positions_imply_times_and_angles_of_arrival_of_those_in_sight(tmp_path, store, recipe):
+    asked = recipe(stations=["west"])
+    run(asked, tmp_path / "run")
+    module = finetuned(tmp_path / "run")[0]
+    links = part_links(asked, open_paths(store), module.task, "test", 1000, "cpu")
+    away, off = [], []
+    for sounding, truth in links:
+        told = module.localizer(sounding).position.detach().numpy()[truth.line_of_sight]
+        true = truth.position.numpy()[truth.line_of_sight]
+        station = np.array([0.0, 0.0, 6.0])
+        lengths = [np.linalg.norm(place - station, axis=1) for place in (told, true)]
+        away.append(np.abs(lengths[0] - lengths[1]))
+        turns = [np.arctan2(place[:, 1], place[:, 0]) for place in (told, true)]
+        off.append(np.abs(np.angle(np.exp(1j * (turns[0] - turns[1])), deg=True)))
+    found = implied(module, links)
+    assert found["toa_mean"] == pytest.approx(np.concatenate(away).mean(), rel=1e-5)
+    assert found["aoa_p90"] == pytest.approx(np.quantile(np.concatenate(off), 0.9), rel=1e-5)
+
+
+def test_a_fusion_takes_its_stations_estimator_from_a_pretrained_head(recipe):
+    frame = {"class_path": "radiofix.models.frame.FrameHead", "init_args": {"dim": 32}}
+    fusion = Part("radiofix.models.heads.FusionHead", {"estimator": frame})
+    encoder = Part(**ENCODER)
+    start = Start(encoder.build(), encoder, Part(**frame).build(), Part(**frame))
+    head = build_localizer(recipe(head=fusion), start).localizer.head
+    for name, tensor in start.head.state_dict().items():
+        assert torch.equal(head.estimator.state_dict()[name], tensor), name
+    other = recipe(
+        head=Part(
+            "radiofix.models.heads.FusionHead",
+            {
+                "estimator": {
+                    "class_path": "radiofix.models.heads.PositionHead",
+                    "init_args": {"dim": 32},
+                }
+            },
+        )
+    )
+    assert not hasattr(build_localizer(other, start).localizer.head.estimator, "hidden")
 
 
 def test_among_keeps_users_that_see_no_station(store, recipe):

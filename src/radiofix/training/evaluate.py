@@ -14,7 +14,8 @@ from torch import Tensor
 from radiofix.data.store import PathStore, open_paths
 from radiofix.models.calibration import coverage
 from radiofix.models.heads import StationHead
-from radiofix.objectives.tasks import FusedPositionTask, Task
+from radiofix.models.labels import angle_of_arrival, time_of_arrival
+from radiofix.objectives.tasks import AoaTask, FusedPositionTask, Task, ToaTask
 from radiofix.training.batches import LabelledBatches
 from radiofix.training.checkpoints import RunFolder
 from radiofix.training.localizing import Finetuning, build_localizer, finetuned, pretrained
@@ -26,6 +27,7 @@ from radiofix.types import Sounding, Truth
 
 SHARES = (67, 80, 90, 95)
 """Of the users, in percent, whose largest error is told."""
+QUANTITIES = {"toa": time_of_arrival, "aoa": angle_of_arrival}
 TOGETHER = 256
 """Users that are located at a time."""
 
@@ -73,6 +75,29 @@ def honesty(module: Finetuning, links: Sequence[tuple[Sounding, Truth]]) -> dict
     return {"held_at_90": held, "trusted": float(torch.cat(trusted).double().mean())}
 
 
+@torch.no_grad()
+def implied(module: Finetuning, links: Sequence[tuple[Sounding, Truth]]) -> dict[str, float]:
+    """Errors of the ToA [m] and AoA [degrees] that positions imply, of links with line of sight.
+
+    Empty where the head gives no positions of single links, or nobody sees a station.
+    """
+    if not isinstance(module.localizer.head, StationHead):
+        return {}
+    found: dict[str, list[Tensor]] = {"toa": [], "aoa": []}
+    for sounding, truth in links:
+        position = module.localizer(sounding).position
+        for name, task in (("toa", ToaTask()), ("aoa", AoaTask())):
+            told = QUANTITIES[name](sounding, position)
+            found[name].append(task.error(told, sounding, truth)[truth.line_of_sight])
+    each = {name: torch.cat(errors).double() for name, errors in found.items()}
+    return {
+        f"{name}_{figure}": value
+        for name, error in each.items()
+        if len(error)
+        for figure, value in summary(error).items()
+    }
+
+
 def choice_of(recipe: FinetuneRecipe, store: PathStore, columns: Sequence[int]) -> Choice:
     """The users that a recipe is about."""
     return Choice(store, recipe.split, columns, recipe.among.build())
@@ -110,6 +135,7 @@ def evaluate(
     return {
         **summary(found),
         **honesty(module, links),
+        "implied": implied(module, links),
         "unit": module.task.unit,
         "answers": len(found),
         "split": recipe.split,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from radiofix.models import pretrained as shelf
+from radiofix.models.heads import FusionHead
 from radiofix.models.latent import Encoder
 from radiofix.models.localizer import Localizer
 from radiofix.models.parts import Part
@@ -75,6 +76,12 @@ class Start:
                 assert self.head is not None
                 objective.head.load_state_dict(self.head.state_dict())
 
+    def lend(self, head: nn.Module) -> None:
+        """Gives the weights of its head to the estimator of a fusion, if that is of its class."""
+        if isinstance(head, FusionHead) and type(head.estimator) is type(self.head):
+            assert self.head is not None
+            head.estimator.load_state_dict(self.head.state_dict())
+
     def has_head(self, wanted: Part | None) -> bool:
         """Whether it has a head of the wanted class; None: of any."""
         mine = self.head_part
@@ -124,6 +131,8 @@ def build_localizer(recipe: FinetuneRecipe, start: Start | None = None) -> Finet
             head = start.head
         elif recipe.head is not None:
             head = recipe.head.build(dim=encoder.dim)
+            if start is not None:
+                start.lend(head)
         else:
             raise ValueError("no head is given, and no pretrained run has one: name a head")
         return Finetuning(Localizer(encoder, head), recipe.task.build())
