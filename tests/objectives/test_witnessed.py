@@ -23,7 +23,7 @@ def seen_views(links=6):
 
 def test_the_target_is_where_witnesses_saw_the_user():
     views = seen_views()
-    prepared = Witnessed(FrameHead(32), thinned=0.0).prepare(views, generator())
+    prepared = Witnessed(FrameHead(32), thinned=0.0, mirrored_share=0.0).prepare(views, generator())
     assert torch.equal(prepared.targets[0], views.place)
     assert torch.equal(prepared.soundings[0].csi, views.first.csi)
 
@@ -41,7 +41,7 @@ def test_the_loss_falls_to_the_volume_alone_where_the_place_is_met():
 
 
 def test_users_on_whom_stations_disagree_teach_nothing():
-    objective = Witnessed(FrameHead(32), thinned=0.0)
+    objective = Witnessed(FrameHead(32), thinned=0.0, mirrored_share=0.0)
     views = seen_views()
     unknown = views.place.clone()
     unknown[2:] = torch.nan
