@@ -1,0 +1,1 @@
+"""Fixes for whoever has CSI: read, located, fused, tracked, written in the formats of maps."""

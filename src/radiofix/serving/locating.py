@@ -1,0 +1,93 @@
+"""`locate`: channels in, blocks of fixes out, several stations joined, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from radiofix.models.localizer import Localizer
+from radiofix.serving.captures import CaptureSource
+from radiofix.serving.fixes import Fixes
+from radiofix.serving.fusing import Fusion
+from radiofix.serving.soundings import Heard, Reading, Source
+from radiofix.serving.stores import open_store
+
+AUTO = Reading()
+USUAL = Fusion()
+
+
+def open_source(path: str | Path, reading: Reading = AUTO, title: str | None = None) -> Source:
+    """An input: a store (of measured CSI, or of paths with a bandwidth), or a file of arrays.
+
+    Args:
+        path: of the store or the file.
+        reading: what is to be known beside what it holds itself.
+        title: what messages and fixes call it; None: its path.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return open_store(path, reading)
+    return CaptureSource(path, reading, str(path) if title is None else title)
+
+
+def locate(
+    model: Localizer,
+    blocks: Iterable[Heard],
+    fusion: Fusion = USUAL,
+    device: torch.device | str = "cpu",
+) -> Iterator[Fixes]:
+    """Where the users of each block stand: one fix a user and time, by all that heard it.
+
+    Args:
+        model: with a position head, on `device`.
+        blocks: of a `Source`, or of whatever makes some.
+        fusion: how stations are joined.
+        device: where the model is.
+    """
+    for heard in blocks:
+        yield _located(model, heard, fusion, device)
+
+
+def _located(model: Localizer, heard: Heard, fusion: Fusion, device: torch.device | str) -> Fixes:
+    links, fixes = len(heard.fix), len(heard.labels)
+    slot = _slots(heard.fix)
+    slots = int(slot.max(initial=0)) + 1
+    position, covariance = np.zeros((fixes, slots, 3)), np.zeros((fixes, slots, 3, 3))
+    answered, trusted = np.zeros((2, fixes, slots), dtype=np.bool_)
+    station = np.full((fixes, slots), -1)
+    if links:
+        try:
+            fix = model.fix(heard.sounding.to(device))
+        except (ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ValueError(f"{heard.source} does not suit the model: {reason}") from error
+        at = heard.fix, slot
+        position[at] = fix.position.double().cpu().numpy()
+        covariance[at] = fix.covariance.double().cpu().numpy()
+        trusted[at] = fix.trusted.cpu().numpy()
+        answered[at] = np.isfinite(position[at]).all(-1) & np.isfinite(covariance[at]).all((-2, -1))
+        station[at] = heard.sounding.station.numpy()
+    fused = fusion.fuse(position, covariance, answered, trusted)
+    return Fixes(
+        source=heard.source,
+        user=heard.labels.user,
+        time=heard.labels.time,
+        track=heard.labels.track,
+        position=fused.position,
+        covariance=fused.covariance,
+        trusted=fused.trusted,
+        station=station,
+        weight=fused.weight,
+    )
+
+
+def _slots(fix: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Which of its fix's links each one is, the fix's links being next to each other (link,)."""
+    number = np.arange(len(fix))
+    begins = np.ones(len(fix), dtype=np.bool_)
+    begins[1:] = fix[1:] != fix[:-1]
+    return number - np.maximum.accumulate(np.where(begins, number, 0))
