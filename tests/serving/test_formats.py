@@ -146,7 +146,7 @@ def test_parquet_keeps_types_and_says_its_frame():
 
 def test_without_pyarrow_parquet_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ValueError, match=r"parquet needs pyarrow: pip install 'radiofix\[parquet\]'"):
+    with pytest.raises(ValueError, match=r"needs pyarrow: pip install 'radiofix\[parquet\]'"):
         written("parquet", Style(), fixes())
 
 
