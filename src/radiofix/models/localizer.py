@@ -15,7 +15,7 @@ from radiofix.models.latent import Encoder, Latent
 from radiofix.physics.channel import Channel
 from radiofix.types import Fix, Sounding, Station, Truth
 
-LINKS = 512
+LINKS = 128
 """Located at a time."""
 
 

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from radiofix.types import SPEED_OF_LIGHT
 
+_IN_CACHE = 64
+"""Links whose beams and delays a CPU looks through at a time: more of them only move memory."""
 _FINER = 2
 """Beams and delays that are tried, for each that the array and the band resolve."""
 
@@ -55,6 +57,10 @@ def strongest_wave(
         frequency: of each subcarrier, from the carrier [Hz].
         antenna: in the station's frame [wavelengths].
     """
+    if csi.is_cpu and len(csi) > _IN_CACHE:
+        pieces = zip(*(torch.split(t, _IN_CACHE) for t in (csi, frequency, antenna)), strict=True)
+        found = [strongest_wave(*piece) for piece in pieces]
+        return Wave(*(torch.cat([getattr(w, n) for w in found]) for n in Wave.__slots__))
     antennas, subcarriers = csi.shape[1:]
     beams, delays = _FINER * antennas, _FINER * subcarriers
     direction = (torch.arange(beams, device=csi.device) + 0.5) * (2 / beams) - 1
