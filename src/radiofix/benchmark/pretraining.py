@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from radiofix.benchmark.metrics import interval
 from radiofix.data.store import open_paths
 from radiofix.training.checkpoints import RunFolder, provenance, write_whole
 from radiofix.training.evaluate import held_out_errors
@@ -275,12 +276,6 @@ def rows(results: Iterable[Result], draws: int = 1000) -> list[Row]:
 def _row(condition: str, labels: int, method: str, same: Sequence[Result], draws: int) -> Row:
     errors = [np.asarray(result.errors) for result in same]
     every = np.concatenate(errors)
-    rng = np.random.default_rng(0)
-    means = [
-        np.mean([rng.choice(errors[seed], len(errors[seed])).mean() for seed in chosen])
-        for chosen in rng.integers(len(errors), size=(draws, len(errors)))
-    ]
-    low, high = np.quantile(means, [0.025, 0.975])
     return Row(
         condition=condition,
         method=method,
@@ -288,7 +283,7 @@ def _row(condition: str, labels: int, method: str, same: Sequence[Result], draws
         seeds=len(errors),
         steps=same[0].run.steps,
         mean=float(np.mean([e.mean() for e in errors])),
-        interval=(float(low), float(high)),
+        interval=interval(errors, draws=draws),
         median=float(np.median(every)),
         p90=float(np.quantile(every, 0.9)),
     )

@@ -13,11 +13,11 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-from radiofix.cli import bench, importing, locate, models, plot, scenes, stores, trace
+from radiofix.cli import bench, evidence, importing, locate, models, plot, scenes, stores, trace
 from radiofix.cli.terminal import plain_warning
 from radiofix.version import __version__
 
-ROOMS = (scenes, trace, stores, importing, plot, models, bench, locate)
+ROOMS = (scenes, trace, stores, importing, plot, models, bench, evidence, locate)
 
 
 class Parser(argparse.ArgumentParser):

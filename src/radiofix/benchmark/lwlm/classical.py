@@ -1,0 +1,170 @@
+"""Methods without networks: waves and geometry, and fingerprints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from radiofix.benchmark.lwlm.answers import Links
+from radiofix.benchmark.lwlm.learned import Learned, held_out_links, labelled_links
+from radiofix.benchmark.lwlm.outcomes import Run
+from radiofix.benchmark.lwlm.protocols import Lesson, Trial
+from radiofix.benchmark.lwlm.site import Site
+from radiofix.classic.fingerprint import Fingerprint, fit
+from radiofix.classic.multilateration import Heard, multilaterate
+from radiofix.classic.placing import place
+from radiofix.classic.waves import Waves
+from radiofix.data.store import open_paths
+from radiofix.models.heads import Estimate
+from radiofix.physics.strongest import Wave
+from radiofix.types import SPEED_OF_LIGHT, Sounding
+
+Finder = Callable[[Sounding], Waves]
+Placing = Callable[[Sounding, Wave, float], Estimate]
+"""Where the first wave of each link puts its user, whose height [m] is known."""
+
+
+def placed(sounding: Sounding, wave: Wave, height: float) -> Estimate:
+    """Each link by itself."""
+    return Estimate(place(sounding, wave.delay, wave.direction, height))
+
+
+def averaged(sounding: Sounding, wave: Wave, height: float) -> Estimate:
+    """The plain mean over a user's stations, as in the paper."""
+    alone = placed(sounding, wave, height)
+    return replace(alone, logit=torch.zeros_like(alone.position[:, 0]))
+
+
+def weighed_by_distance(sounding: Sounding, wave: Wave, height: float) -> Estimate:
+    """The mean with weights 1 / range^2: a wrong angle moves what is far away the more."""
+    alone = placed(sounding, wave, height)
+    ranges = (SPEED_OF_LIGHT * wave.delay.double()).clamp(min=1.0)
+    return replace(alone, logit=-2 * ranges.log())
+
+
+def multilaterated(sounding: Sounding, wave: Wave, height: float) -> Estimate:
+    """All ranges and directions of a user joined robustly."""
+    users, row = torch.unique(sounding.user, return_inverse=True)
+    stations, column = torch.unique(sounding.station, return_inverse=True)
+    position = sounding.station_position.new_zeros(len(stations), 3)
+    orientation = torch.zeros_like(position)
+    position[column] = sounding.station_position
+    orientation[column] = sounding.station_orientation
+    told = position.new_full((2, len(users), len(stations)), torch.nan, dtype=torch.float64)
+    told[0, row, column] = SPEED_OF_LIGHT * wave.delay.double()
+    told[1, row, column] = wave.direction.double()
+    found = multilaterate(Heard(told[0], told[1], position, orientation), height=height).position
+    level = torch.nn.functional.pad(found, (0, 1), value=height)[row]
+    return Estimate(level, logit=torch.zeros_like(level[:, 0]))
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The first wave of each link, and where it puts the user; no label is used."""
+
+    name: str
+    finder: Finder
+    together: Placing = multilaterated
+    """With several stations."""
+    only_together: bool = False
+    """Whether one station alone is another method's row."""
+    family: str = "geometry"
+
+    def lacks(self, site: Site) -> str | None:
+        """It needs nothing."""
+        return None
+
+    def lesson(self, lesson: Lesson) -> Lesson | None:
+        """None of the labels; it has nothing to gain from many patterns of pilots."""
+        several = len(lesson.pilots) > 1
+        skipped = self.only_together and not lesson.question.together
+        return None if several or skipped else replace(lesson, labels=0)
+
+    def seeds(self, seeds: Sequence[int]) -> Sequence[int]:
+        """One: nothing is drawn."""
+        return seeds[:1]
+
+    def rates(self, rates: Sequence[float]) -> Sequence[float | None]:
+        """None."""
+        return (None,)
+
+    def learn(self, run: Run, site: Site) -> Learned:
+        """Takes the height of users, and nothing else, from the store."""
+        question = run.lesson.question
+        placing = self.together if question.together else placed
+        height = _height(run, site)
+
+        def answer(sounding: Sounding) -> object:
+            return question.read(placing(sounding, self.finder(sounding).first(), height), sounding)
+
+        return Learned(answer)
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """The nearest labelled channels, station by station."""
+
+    name: str = "kNN"
+    family: str = "lookup"
+
+    def lacks(self, site: Site) -> str | None:
+        """It needs nothing."""
+        return None
+
+    def lesson(self, lesson: Lesson) -> Lesson | None:
+        """The lesson as it is, of one pattern of pilots."""
+        return None if len(lesson.pilots) > 1 else lesson
+
+    def seeds(self, seeds: Sequence[int]) -> Sequence[int]:
+        """All: they draw the labelled users."""
+        return seeds
+
+    def rates(self, rates: Sequence[float]) -> Sequence[float | None]:
+        """None."""
+        return (None,)
+
+    def learn(self, run: Run, site: Site) -> Learned:
+        """Keeps labelled channels; a station counts by the inverse square of its own error."""
+        lesson = run.lesson
+        known = _by_station(labelled_links(run, site))
+        test = Trial(lesson.stations, lesson.pilots[0])
+        asked = _by_station(held_out_links(run, test, site, "validation"))
+        prints = {s: fit(*known[s], *asked[s], seed=run.seed) for s in known}
+        errors = [fingerprint.validation_error for fingerprint in prints.values()]
+
+        def answer(sounding: Sounding) -> object:
+            return lesson.question.read(_looked_up(prints, sounding), sounding)
+
+        return Learned(answer, validation=float(np.mean(errors)))
+
+
+def _looked_up(prints: dict[int, Fingerprint], sounding: Sounding) -> Estimate:
+    position = sounding.station_position.double().clone()
+    logit = torch.zeros_like(position[:, 0])
+    for station in torch.unique(sounding.station).tolist():
+        links = sounding.station == station
+        found = prints[station].locate(sounding[links])
+        position[links] = found
+        logit[links] = -2 * math.log(max(prints[station].validation_error, 1e-3))
+    return Estimate(position, logit=logit)
+
+
+def _by_station(links: Links) -> dict[int, tuple[Sounding, Float[Tensor, "link 3"]]]:
+    sounding = Sounding.join([s for s, _ in links])
+    position = torch.cat([t.position for _, t in links])
+    return {
+        station: (sounding[sounding.station == station], position[sounding.station == station])
+        for station in torch.unique(sounding.station).tolist()
+    }
+
+
+def _height(run: Run, site: Site) -> float:
+    """Of the store's users, over whom it hardly changes [m]."""
+    dataset = open_paths(site.store(run.lesson.users)).dataset
+    return float(np.nanmedian(dataset["user_position"].values[:, 2]))

@@ -1,0 +1,86 @@
+"""What is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from radiofix.benchmark.lwlm.classical import Geometry, Lookup, averaged, weighed_by_distance
+from radiofix.benchmark.lwlm.learned import Method
+from radiofix.benchmark.lwlm.networks import Network, Start
+from radiofix.benchmark.lwlm.paper import BASE, CNN, DTI, LWLM, OMP, PICL, SFMCM
+from radiofix.benchmark.lwlm.questions import QUESTIONS
+from radiofix.classic.music import Music
+from radiofix.classic.nomp import Nomp
+from radiofix.classic.omp import Omp
+
+NANO = "radiofix-nano"
+"""The localizer that comes with the package."""
+_HEADS = "radiofix.models.heads"
+
+
+def _sight_heads() -> dict[str, Any]:
+    return {
+        "toa": {"class_path": f"{_HEADS}.ToaHead"},
+        "aoa": {"class_path": f"{_HEADS}.AoaHead"},
+    }
+
+
+def _fusion(estimator: str, dim: int) -> dict[str, Any]:
+    own = {"class_path": estimator, "init_args": {"dim": dim}}
+    return {"class_path": f"{_HEADS}.FusionHead", "init_args": {"estimator": own}}
+
+
+def _recipe_each(way: str) -> Mapping[str, str]:
+    return {name: way.format(name) for name in QUESTIONS}
+
+
+_SWIT_HEADS = {**_sight_heads(), "fusion": _fusion(f"{_HEADS}.PositionHead", 384)}
+_NANO_HEADS = {
+    **_sight_heads(),
+    "fusion": _fusion("radiofix.models.frame.FrameHead", 128),
+}
+_LWLM = Network(BASE, "lwlm", _recipe_each("lwlm/{}.yaml"))
+_NANO = Network(
+    "radiofix-nano-scratch", "radiofix", {"position": "radiofix/position.yaml"}, _NANO_HEADS
+)
+
+
+def methods(pretrained: str = NANO) -> tuple[Method, ...]:
+    """All rows of the tables, ours first.
+
+    Args:
+        pretrained: what radiofix-nano begins with: a run's folder or a localizer's name.
+    """
+    return (
+        replace(_NANO, name="radiofix-nano", start=Start(ready=pretrained)),
+        _NANO,
+        replace(_LWLM, name=LWLM, start=Start("lwlm/base.yaml")),
+        replace(_LWLM, name=SFMCM, start=Start("lwlm/sfmcm.yaml")),
+        replace(_LWLM, name=DTI, start=Start("lwlm/dti.yaml")),
+        replace(_LWLM, name=PICL, start=Start("lwlm/picl.yaml")),
+        _LWLM,
+        Network(CNN, "resnet", _recipe_each("baselines/resnet-{}.yaml")),
+        Network(
+            "SWiT",
+            "swit",
+            {"position": "baselines/swit-position.yaml"},
+            _SWIT_HEADS,
+            Start("baselines/swit.yaml"),
+        ),
+        Lookup(),
+        Geometry("NOMP", Nomp()),
+        Geometry("MUSIC", Music()),
+        Geometry(OMP, Omp(), averaged),
+        Geometry("OMP-weighted", Omp(), weighed_by_distance, only_together=True),
+    )
+
+
+def chosen(every: Sequence[Method], names: Sequence[str] | None) -> tuple[Method, ...]:
+    """The methods of these names; None: all."""
+    known = [method.name for method in every]
+    strange = sorted(set(names or ()) - set(known))
+    if strange:
+        raise ValueError(f"no method {', '.join(strange)}: there are {', '.join(known)}")
+    return tuple(m for m in every if names is None or m.name in names)

@@ -1,0 +1,147 @@
+"""What errors and stated covariances of test users say, and how sure one can be of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+Array = NDArray[np.float64]
+Statistic = Callable[[Array], float]
+
+FAR = 50.0
+"""Errors above are places mirrored up or down the street, told apart from the others [m]."""
+HELD = 0.9
+"""Probability of the stated ellipses that are looked at."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Errors of test users in a few numbers, in their own unit."""
+
+    mean: float
+    rmse: float
+    p50: float
+    p67: float
+    p80: float
+    p90: float
+    p95: float
+    within_1: float
+    """Share of errors of at most 1."""
+    within_3: float
+    """Share of errors of at most 3."""
+    far: float
+    """Share of errors above `FAR`."""
+    mean_near: float
+    """Mean of the others; NaN where there are none."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How honest and how sharp stated covariances are."""
+
+    held: float
+    """Share of errors inside their stated 90 % ellipse."""
+    nees: float
+    """Mean of e^T C^-1 e over its two dimensions; 1 for a normal distribution stated rightly."""
+    sharpness: float
+    """Median radius of the circle as large as the 90 % ellipse [m]."""
+
+
+def summary(error: Array) -> Summary:
+    """Of the errors of all users (and seeds) together."""
+    if not len(error):
+        raise ValueError("there is nothing to say of 0 errors: give at least one")
+    p50, p67, p80, p90, p95 = np.quantile(error, [0.5, 0.67, 0.8, 0.9, 0.95]).tolist()
+    near = error[error <= FAR]
+    return Summary(
+        mean=mean(error),
+        rmse=float(np.sqrt(np.mean(error**2))),
+        p50=p50,
+        p67=p67,
+        p80=p80,
+        p90=p90,
+        p95=p95,
+        within_1=share_within(error, 1.0),
+        within_3=share_within(error, 3.0),
+        far=1 - share_within(error, FAR),
+        mean_near=mean(near) if len(near) else math.nan,
+    )
+
+
+def share_within(error: Array, limit: float) -> float:
+    """The errors' cumulative distribution at a limit."""
+    return float(np.mean(error <= limit))
+
+
+def distribution(error: Array, points: int = 200) -> tuple[Array, Array]:
+    """Errors and the shares of users within them, for drawing."""
+    share = np.linspace(0, 1, points)
+    return np.quantile(error, share), share
+
+
+def mean(error: Array) -> float:
+    """Of the errors."""
+    return float(error.mean())
+
+
+def median(error: Array) -> float:
+    """Of the errors."""
+    return float(np.median(error))
+
+
+def interval(
+    seeds: Sequence[Array], statistic: Statistic = mean, draws: int = 1000, level: float = 0.95
+) -> tuple[float, float]:
+    """Where a statistic lies when seeds are drawn again, and users within each.
+
+    Args:
+        seeds: the errors of each run.
+        statistic: of the errors of one run; what is told is its mean over the runs.
+        draws: how often.
+        level: share of the draws that the interval holds.
+    """
+    rng = np.random.default_rng(0)
+    drawn = [
+        np.mean([statistic(rng.choice(seeds[seed], len(seeds[seed]))) for seed in chosen])
+        for chosen in rng.integers(len(seeds), size=(draws, len(seeds)))
+    ]
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def squared_length(error: Array, covariance: Array) -> Array:
+    """e^T C^-1 e of each error (user, 2) under its covariance (user, 2, 2)."""
+    white = np.linalg.solve(covariance, error[..., None])[..., 0]
+    squared: Array = np.sum(error * white, axis=-1)
+    return squared
+
+
+def ellipse_radius(covariance: Array, share: float = HELD) -> Array:
+    """Radius of the circle as large as the ellipse of a probability, of each (user, 2, 2) [m]."""
+    radius: Array = np.sqrt(_quantile_of_two(share)) * np.linalg.det(covariance) ** 0.25
+    return radius
+
+
+def calibration(squared: Array, radius: Array, share: float = HELD) -> Calibration:
+    """From `squared_length` and `ellipse_radius` of all users."""
+    return Calibration(
+        held=float(np.mean(squared <= _quantile_of_two(share))),
+        nees=float(squared.mean() / 2),
+        sharpness=float(np.median(radius)),
+    )
+
+
+def nearest(test: Array, labelled: Array) -> Array:
+    """Distance of each test user (user, 2) from the nearest labelled one [m]."""
+    distance: Array = KDTree(labelled).query(test)[0]
+    return distance
+
+
+def _quantile_of_two(share: float) -> float:
+    """What a chi-squared number of two degrees of freedom stays below with a probability."""
+    return -2 * math.log1p(-share)

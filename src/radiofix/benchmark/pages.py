@@ -1,0 +1,276 @@
+"""The pages of a report: the same blocks as Markdown and as one HTML file that needs no other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from html import escape
+from statistics import median
+
+from radiofix.benchmark.blocks import Block, Bullets, Code, Heading, Picture, Table, Text
+from radiofix.benchmark.lwlm.protocols import RANDOM
+from radiofix.benchmark.report import WORDS, Cell, Figure, Report
+
+TITLE = "The figures of the LWLM paper, run again"
+CAUTION = (
+    "The scene is our rebuild of O1, not the paper's ray tracing, so the paper's numbers stand "
+    "beside ours for orientation; what carries a claim are rows of one table, which saw the same "
+    "channels. The split region, where test users are far from labelled ones, is the headline. "
+    "The paper's numbers are of a random split, whose test users stand among labelled ones: the "
+    "distance to the nearest label stands beside. A star marks a number worked back from a "
+    "percentage in the paper's text, a range what such a percentage leaves open."
+)
+INTERVALS = (
+    "In brackets: 95 % of the values when seeds and users are drawn again. Far: errors over 50 m, "
+    "mostly places mirrored up or down the street; mean near: the mean of the others."
+)
+Read = Callable[[Cell], str | None]
+STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff;
+  max-width: 72rem; margin: 0 auto; padding: 1.5rem; }
+p, li { max-width: 46rem; }
+h1 { font-size: 1.7rem; line-height: 1.2; }
+h2 { font-size: 1.25rem; margin-top: 3rem; border-top: 1px solid #ccc; padding-top: 1rem; }
+nav ul { columns: 2 20rem; padding-left: 1.2rem; }
+nav a { color: #0072b2; }
+.wide { overflow-x: auto; margin: 1rem 0; }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
+caption { text-align: left; font-weight: 600; padding: .3rem 0; }
+th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap;
+  border-bottom: 1px solid #e3e0da; }
+th[scope=row], thead th:first-child { text-align: left; }
+thead th { border-bottom: 1px solid #222; }
+figure { margin: 1rem 0; }
+img { max-width: 100%; height: auto; }
+figcaption { color: #555; font-size: .85rem; }
+pre { background: #f6f5f2; padding: .7rem; overflow-x: auto; }
+"""
+
+
+def markdown(report: Report, beside: Mapping[str, str]) -> str:
+    """The report as Markdown; `beside` says where pictures lie."""
+    written = [block.markdown(beside) for block in contents(report)]
+    return "\n\n".join(text for text in written if text) + "\n"
+
+
+def html(report: Report, inline: Mapping[str, bytes]) -> str:
+    """The report as one page that asks the network for nothing."""
+    blocks = contents(report)
+    body = "\n".join(block.html(inline) for block in blocks)
+    links = "".join(
+        f'<li><a href="#{escape(b.anchor)}">{escape(b.text)}</a></li>'
+        for b in blocks
+        if isinstance(b, Heading) and b.anchor
+    )
+    title, rest = body.split("\n", 1)
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(TITLE)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{title}\n"
+        f"<nav><ul>{links}</ul></nav>\n{rest}\n</body>\n</html>\n"
+    )
+
+
+def contents(report: Report) -> list[Block]:
+    """All blocks, in order."""
+    blocks: list[Block] = [
+        Heading(TITLE, 1),
+        Text(f"Scale {report.asked['scale']}; {report.state}."),
+        Text(CAUTION),
+        Text(INTERVALS),
+    ]
+    for figure in report.figures:
+        if figure.cells:
+            blocks += _figure(figure)
+    blocks += _costs(report)
+    blocks += _gaps(report)
+    return blocks + _made(report)
+
+
+def _figure(figure: Figure) -> list[Block]:
+    protocol = figure.protocol
+    name = "Beyond the paper" if protocol.ours else f"Fig. {protocol.name.removeprefix('fig')}"
+    table = _curve if figure.curve else _distribution
+    tables = [table(figure, split) for split in protocol.splits if figure.at(split)]
+    what = f"{WORDS[protocol.statistic]} error [{protocol.unit}]" if figure.curve else "errors"
+    return [
+        Heading(f"{name}: {protocol.title}", anchor=protocol.name),
+        Picture(figure.name, f"{protocol.title}: {what} by method"),
+        *tables,
+    ]
+
+
+def _distribution(figure: Figure, split: str) -> Table:
+    """A row a method, with every number that has a value anywhere."""
+    cells = figure.at(split)
+    metres = figure.protocol.unit == "m"
+    word = WORDS[figure.protocol.statistic]
+
+    def number(name: str) -> Read:
+        return lambda cell: _plain(getattr(cell.summary, name))
+
+    def share(name: str) -> Read:
+        return lambda cell: f"{100 * getattr(cell.summary, name):.1f} %" if metres else None
+
+    columns: list[tuple[str, Read]] = [
+        (f"paper, {word}", lambda cell: None if cell.paper is None else str(cell.paper)),
+        (f"ours, {word}", lambda cell: f"{cell.value:.2f} {_bracket(cell)}"),
+        ("nearest label [m]", _nearest),
+        *((title, number(name)) for title, name in _NUMBERS),
+        ("within 1 m", share("within_1")),
+        ("within 3 m", share("within_3")),
+        ("far", share("far")),
+        ("mean near", lambda cell: _plain(cell.summary.mean_near) if metres else None),
+        ("u, 50 %", lambda c: None if c.direction is None else f"{c.direction:.4f}"),
+        ("labels", lambda cell: f"{cell.labels:,}"),
+        ("seeds", lambda cell: str(len(cell.seeds))),
+    ]
+    read = [(title, [column(cell) for cell in cells]) for title, column in columns]
+    kept = [(title, values) for title, values in read if any(v is not None for v in values)]
+    rows = [
+        [cell.method, *(values[row] or "" for _, values in kept)] for row, cell in enumerate(cells)
+    ]
+    return Table(_caption(figure, split), ["method", *(title for title, _ in kept)], rows)
+
+
+_NUMBERS = (
+    ("mean", "mean"),
+    ("RMSE", "rmse"),
+    ("50 %", "p50"),
+    ("67 %", "p67"),
+    ("80 %", "p80"),
+    ("90 %", "p90"),
+    ("95 %", "p95"),
+)
+
+
+def _curve(figure: Figure, split: str) -> Table:
+    """A row a method, with the paper's below it where there is one."""
+    rows = []
+    for name in figure.methods(split):
+        cells = {cell.x: cell for cell in figure.of(split, name)}
+        rows.append([name, *(_value(cells.get(x)) for x in figure.xs)])
+        papers = {x: cell.paper for x, cell in cells.items() if cell.paper is not None}
+        if papers:
+            told = [str(papers[x]) if x in papers else "" for x in figure.xs]
+            rows.append([f"{name}, paper", *told])
+    away = {c.x: c for c in figure.at(split) if c.nearest_label is not None}
+    if away:
+        nearest = [(_nearest(away[x]) or "") if x in away else "" for x in figure.xs]
+        rows.append(["nearest label [m]", *nearest])
+    return Table(
+        _caption(figure, split),
+        [figure.protocol.axis, *(f"{x:,g}" if x < 1e4 else f"{int(x):,}" for x in figure.xs)],
+        rows,
+    )
+
+
+def _caption(figure: Figure, split: str) -> str:
+    note = "as the paper's" if split == RANDOM else "the headline"
+    statistic = WORDS[figure.protocol.statistic]
+    return f"Split {split} ({note}): error in {figure.protocol.unit}, {statistic}"
+
+
+def _plain(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.2f}"
+
+
+def _bracket(cell: Cell) -> str:
+    return f"[{cell.interval[0]:.2f}, {cell.interval[1]:.2f}]"
+
+
+def _value(cell: Cell | None) -> str:
+    return "" if cell is None else f"{cell.value:.2f} {_bracket(cell)}"
+
+
+def _nearest(cell: Cell) -> str | None:
+    return None if cell.nearest_label is None else f"{cell.nearest_label:.2f}"
+
+
+def _costs(report: Report) -> list[Block]:
+    """What networks weigh, and whether stated covariances are honest."""
+    cells = [cell for figure in report.figures if not figure.curve for cell in figure.cells]
+    costs: dict[str, Cell] = {}
+    for cell in cells:
+        if cell.outcome.cost is not None:
+            costs.setdefault(cell.method, cell)
+    rows = [
+        [
+            name,
+            f"{cell.outcome.cost.parameters / 1e6:.2f}",
+            f"{cell.outcome.cost.flops / 1e9:.3f}",
+            f"{cell.milliseconds:.2f}",
+            "" if cell.outcome.run.rate is None else f"{cell.outcome.run.rate:g}",
+        ]
+        for name, cell in costs.items()
+        if cell.outcome.cost is not None
+    ]
+    head = ["method", "parameters [M]", "GFLOP a fix", "ms a fix", "rate of learning"]
+    blocks: list[Block] = []
+    if rows:
+        blocks += [Heading("What networks weigh", anchor="cost")]
+        blocks += [Table("As run here for one station, many fixes at a time", head, rows)]
+    honest = [
+        [
+            f"{cell.method}, {cell.split}",
+            f"{100 * cell.calibration.held:.1f} %",
+            f"{cell.calibration.nees:.2f}",
+            f"{cell.calibration.sharpness:.2f}",
+        ]
+        for cell in cells
+        if cell.calibration is not None
+    ]
+    if honest:
+        head = ["method, split", "inside the 90 % ellipse", "NEES (1 is right)", "radius [m]"]
+        blocks += [Heading("Stated uncertainty", anchor="calibration")]
+        blocks += [
+            Table("Stated for single stations, calibrated on validation users", head, honest)
+        ]
+    return blocks
+
+
+def _gaps(report: Report) -> list[Block]:
+    if not report.missing and not report.failures:
+        return []
+    lines = [f"{name}: {count:,} runs" for name, count in report.missing.items()]
+    runs: dict[str, list[str]] = {}
+    for name, why in report.failures.items():
+        runs.setdefault(why, []).append(name)
+    failed = [
+        f"{names[0]} failed" + (f", and {len(names) - 1} others" if names[1:] else "") + f": {why}"
+        for why, names in runs.items()
+    ]
+    return [Heading("What is missing", anchor="missing"), Bullets([*lines, *failed])]
+
+
+def _made(report: Report) -> list[Block]:
+    """The command, and on what and with what it was run."""
+    done = report.done
+    if not done:
+        return [
+            Heading("How it was made", anchor="made"),
+            Code("\n".join(report.asked["commands"])),
+        ]
+    stores = {str(o.made["store"]["name"]) for o in done}
+    versions, machines = (
+        {", ".join(f"{k} {v}" for k, v in sorted(o.made[part].items())) for o in done}
+        for part in ("versions", "machine")
+    )
+    seconds = [o.seconds for o in done]
+    started = {f"{o.run.method} from {o.start[:16]}" for o in done if o.start is not None}
+    return [
+        Heading("How it was made", anchor="made"),
+        Code("\n".join(report.asked["commands"])),
+        Bullets(
+            [
+                f"seeds: {', '.join(str(s) for s in sorted({o.run.seed for o in done}))}",
+                *(f"store: {text}" for text in sorted(stores)),
+                *(f"versions: {text}" for text in sorted(versions)),
+                *(f"machine: {text}" for text in sorted(machines)),
+                f"time: {sum(seconds) / 3600:.2f} h in all, {median(seconds):.0f} s a run at the "
+                "median, pretraining not counted",
+                *(f"weights (SHA-256): {text}" for text in sorted(started)),
+            ]
+        ),
+    ]

@@ -1,0 +1,286 @@
+"""The figures of the LWLM paper as protocols, and the runs that they need."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from radiofix.benchmark.lwlm.answers import ask
+from radiofix.benchmark.lwlm.classical import averaged, multilaterated, weighed_by_distance
+from radiofix.benchmark.lwlm.learned import held_out_links
+from radiofix.benchmark.lwlm.methods import chosen, methods
+from radiofix.benchmark.lwlm.outcomes import Run
+from radiofix.benchmark.lwlm.paper import LWLM, OMP, PAPER_FIGURES, printed
+from radiofix.benchmark.lwlm.protocols import (
+    BY_NAME,
+    HIDDEN,
+    PROTOCOLS,
+    Lesson,
+    Trial,
+    trials_of,
+)
+from radiofix.benchmark.lwlm.questions import AOA, FUSION, POSITION, TOA
+from radiofix.benchmark.lwlm.recipes import AnyComb, any_comb, changed
+from radiofix.benchmark.lwlm.scales import LAPTOP, PAPER, SMOKE
+from radiofix.data.store import open_paths
+from radiofix.models.heads import Estimate
+from radiofix.physics.strongest import Wave
+from radiofix.training.batches import Receiver
+from radiofix.training.recipe import PretrainRecipe, load_recipe
+from radiofix.types import SPEED_OF_LIGHT
+
+from .conftest import RECIPES, TINY
+
+
+def network(name):
+    return chosen(methods(), [name])[0]
+
+
+def points(name):
+    return BY_NAME[name].at("region")
+
+
+def test_every_figure_is_on_the_headline_split_and_on_the_papers():
+    for protocol in PROTOCOLS:
+        assert [p.lesson.split for p in protocol.every] == sorted(
+            ["random", "region"] * len(protocol.points), reverse=True
+        )
+
+
+def test_bandwidths_go_up_to_fifty_and_pretraining_has_seen_three_of_them():
+    found = [(p.x, p.lesson.bandwidth) for p in points("fig10c")]
+    assert found == [(b, b * 1e6) for b in (10, 20, 30, 40, 50)]
+    for name in ("base", "sfmcm", "dti", "picl"):
+        recipe = load_recipe(PretrainRecipe, RECIPES / "lwlm" / f"{name}.yaml")
+        assert recipe.receiver.bandwidths == (10e6, 20e6, 50e6)
+
+
+def test_pilots_are_thinned_for_training_as_for_the_test_or_once_for_all():
+    each = [(p.x, p.lesson.pilots, p.test.pilots) for p in points("fig10d")]
+    assert each == [(n, (n,), n) for n in (1, 2, 3, 4, 5)]
+    once = {p.lesson for p in points("fig10d-once")}
+    assert [lesson.pilots for lesson in once] == [(1, 2, 3, 4, 5)]
+    assert [p.test.pilots for p in points("fig10d-once")] == [1, 2, 3, 4, 5]
+
+
+def test_stations_are_added_one_by_one_to_a_single_lesson():
+    assert {p.lesson for p in points("fig11b")} == {points("fig11a")[0].lesson}
+    assert [p.test.stations for p in points("fig11b")] == [
+        ("3",), ("3", "4"), ("3", "4", "9"), ("3", "4", "9", "10"),
+    ]  # fmt: skip
+    assert points("fig11b")[0].lesson.stations == ("3", "4", "9", "10")
+
+
+def test_labels_are_the_papers_and_some_below():
+    assert [p.x for p in points("fig10b")] == [p.lesson.labels for p in points("fig10b")]
+    assert {250, 500, 1_000, 2_000, 10_000} <= {p.x for p in points("fig10b")}
+    assert min(p.x for p in points("fig11c")) == 2_000
+
+
+def test_figures_ask_for_what_their_captions_name():
+    questions = {p.name: p.points[0].lesson.question for p in PROTOCOLS}
+    assert (questions["fig8"], questions["fig9"]) == (TOA, AOA)
+    assert {questions[n] for n in ("fig10a", "fig10b", "fig10c", "fig10d", "snr")} == {POSITION}
+    assert {questions[n] for n in ("fig11a", "fig11b", "fig11c")} == {FUSION}
+    for protocol in PROTOCOLS:
+        for point in protocol.points:
+            assert point.test in trials_of(point.lesson)
+    assert [p.lesson.snr_db for p in points("snr")] == [0, 10, 20, 30]
+    assert {p.lesson.users for p in points("hidden")} == {HIDDEN}
+
+
+def test_one_run_serves_all_figures_that_ask_the_same():
+    lesson = points("fig10a")[0].lesson
+    for name, x in (("fig10b", 10_000), ("fig10c", 10), ("fig10d", 1)):
+        assert next(p for p in points(name) if p.x == x).lesson == lesson
+
+
+def expect_as_asked(recipe, lesson, scale):
+    assert recipe.split == lesson.split
+    assert recipe.stations == lesson.stations
+    assert recipe.labels == scale.labels[lesson.labels]
+    assert recipe.task.class_path == lesson.question.task
+    assert recipe.among.class_path == lesson.users.among
+    receiver = recipe.receiver
+    assert receiver.bandwidths == (lesson.bandwidth,)
+    assert (receiver.antennas, receiver.subcarriers, receiver.paths) == (32, 128, 5)
+    assert receiver.snr_db == lesson.snr_db
+    assert isinstance(receiver, AnyComb) == (len(lesson.pilots) > 1)
+    every = receiver.pilots.every_antenna if receiver.pilots else 1
+    assert every == (lesson.pilots[0] if len(lesson.pilots) == 1 else 1)
+    assert recipe.fewest_stations == (1 if lesson.question.together else None)
+
+
+@pytest.mark.parametrize("scale", [SMOKE, PAPER], ids=lambda scale: scale.name)
+def test_a_recipe_holds_what_its_figure_says_at_every_scale(scale, site, town):
+    site = replace(site, scale=scale, stores={"o1": str(town), "cross": str(town)})
+    for protocol in PROTOCOLS:
+        lesson = protocol.at("random")[-1].lesson
+        recipe = network("LWLM-Base").recipe(Run("LWLM-Base", lesson, 7, 1e-3), site)
+        expect_as_asked(recipe, lesson, scale)
+        assert (recipe.seed, recipe.training.rate) == (7, 1e-3)
+
+
+@pytest.mark.parametrize("name", ["radiofix-nano-scratch", "ResNet-34", "SWiT"])
+@pytest.mark.parametrize("question", [AOA, FUSION], ids=lambda question: question.name)
+def test_all_networks_are_asked_the_same(name, question, site):
+    stations = {False: ("3",), True: ("3", "4", "9", "10")}[question.together]
+    lesson = Lesson(question, "random", stations=stations)
+    recipe = network(name).recipe(Run(name, lesson, 0, 1e-3), site)
+    expect_as_asked(recipe, lesson, TINY)
+    assert {"aoa": "AoaHead", "fusion": "FusionHead"}[question.name] in recipe.head.class_path
+
+
+def test_the_published_sizes_are_those_of_the_scale_paper(site):
+    run = Run("LWLM-Base", points("fig10a")[0].lesson, 0, 1e-3)
+    dims = {
+        scale.name: network("LWLM-Base").recipe(run, replace(site, scale=scale)).encoder.init_args
+        for scale in (SMOKE, LAPTOP, PAPER)
+    }
+    assert (dims["paper"]["dim"], dims["paper"]["layers"]) == (256, 4)
+    assert dims["smoke"]["dim"] < dims["laptop"]["dim"] < 256
+
+
+@pytest.mark.parametrize(
+    ("figure", "x", "method", "value"),
+    [
+        ("fig8", 10_000, LWLM, "0.36"),
+        ("fig8", 10_000, "LWLM-DTI", "0.43"),
+        ("fig9", 10_000, "LWLM-Base", "0.49"),
+        ("fig10a", 10_000, LWLM, "0.67"),
+        ("fig10b", 2_000, LWLM, "2.21"),
+        ("fig10c", 30, LWLM, "0.80"),
+        ("fig10d", 5, LWLM, "2.86"),
+        ("fig11a", 10_000, "LWLM-Base", "0.74"),
+        ("fig11b", 4, LWLM, "0.57"),
+        ("fig11c", 2_000, LWLM, "0.96"),
+        ("fig8", 10_000, OMP, "0.95*"),
+        ("fig10a", 10_000, OMP, "3.68*"),
+        ("fig10c", 30, "LWLM-PICL", "1.25 to 1.81*"),
+    ],
+)
+def test_the_papers_numbers_are_those_that_it_prints(figure, x, method, value):
+    assert str(printed(figure, x, method)) == value
+
+
+def test_every_printed_number_stands_at_a_point_of_its_figure():
+    names = [method.name for method in methods()]
+    for one in PAPER_FIGURES:
+        assert one.x in [p.x for p in BY_NAME[one.figure].points]
+        assert one.method in names
+        assert one.statistic == BY_NAME[one.figure].statistic
+    assert printed("fig10c", 40, LWLM) is None
+
+
+def test_combs_are_drawn_link_by_link(town):
+    paths = open_paths(town).links(range(60), 0)
+    paths = paths[paths.present.any(-1)]
+    plain = Receiver(bandwidths=(10e6,), paths=5)
+    band = torch.zeros(len(paths), dtype=torch.long)
+    whole = plain.sound(paths, band, torch.Generator().manual_seed(0)).csi
+    thin = any_comb(plain).sound(paths, band, torch.Generator().manual_seed(0)).csi
+    found = set()
+    for link, csi in zip(whole, thin, strict=True):
+        every = [n for n in range(1, 6) if csi.count_nonzero() == link[::n, ::n].numel()]
+        (n,) = every
+        assert csi[::n, ::n].equal(link[::n, ::n])
+        found.add(n)
+    assert found == {1, 2, 3, 4, 5}
+
+
+def test_a_change_of_what_is_not_there_is_left_out():
+    content = {"a": {"b": {"c": 1, "d": 2}}}
+    found = changed(content, {"a.b": {"c": 3}, "x.y": 1, "a.z": 5})
+    assert found == {"a": {"b": {"c": 3, "d": 2}, "z": 5}}
+    assert content == {"a": {"b": {"c": 1, "d": 2}}}
+
+
+def links_of(site, question, stations=("3",)):
+    run = Run("any", Lesson(question, "random", stations=stations), 0)
+    return held_out_links(run, Trial(stations), site, "test")
+
+
+def test_answers_are_measured_against_the_truth_and_their_ellipses(site):
+    links = links_of(site, POSITION)
+    truth = {int(u): p for s, t in links for u, p in zip(s.user, t.position, strict=True)}
+    away = torch.tensor([3.0, 4.0, 0.0])
+
+    def answer(sounding):
+        right = torch.stack([truth[int(u)] for u in sounding.user])
+        scale = torch.tensor([[3.0, 0.0], [0.0, 2.0]], dtype=torch.float64)
+        return Estimate(right + away, scale.expand(len(right), 2, 2))
+
+    found = ask(answer, POSITION.make_task(), links, together=False)
+    np.testing.assert_allclose(found.error, 5.0, rtol=1e-6)
+    np.testing.assert_allclose(found.squared, 1 + 4, rtol=1e-6)
+    np.testing.assert_allclose(found.radius, math.sqrt(-2 * math.log(0.1) * 6), rtol=1e-6)
+    assert set(found.user) == set(truth)
+
+
+def test_a_fused_user_is_one_answer(site):
+    links = links_of(site, FUSION, ("3", "4", "9", "10"))
+    heard = torch.cat([sounding.user for sounding, _ in links])
+
+    def answer(sounding):
+        position = sounding.station_position.double()
+        return Estimate(position, logit=torch.zeros(len(position), dtype=torch.float64))
+
+    found = ask(answer, FUSION.make_task(), links, together=True)
+    assert len(heard) > len(found.error) == len(heard.unique())
+    assert sorted(found.user) == sorted(set(heard.tolist()))
+
+
+def test_the_error_of_an_angle_is_told_as_a_direction_too(site):
+    links = links_of(site, AOA)
+    task = AOA.make_task()
+    bend = 0.1
+
+    def answer(sounding):
+        truth = next(t for s, t in links if s is sounding)
+        return task.quantity(sounding, truth) + bend
+
+    found = ask(answer, task, links, together=False)
+    np.testing.assert_allclose(found.error, np.rad2deg(bend), rtol=1e-5)
+    (sounding, truth), *_ = links
+    away = (truth.position - sounding.station_position).numpy()
+    azimuth = task.quantity(sounding, truth).numpy()
+    level = np.linalg.norm(away[:, :2], axis=1) / np.linalg.norm(away, axis=1)
+    plain = level * np.abs(np.sin(azimuth + bend) - np.sin(azimuth))
+    np.testing.assert_allclose(found.direction[: len(plain)], plain, rtol=1e-5)
+
+
+@pytest.fixture
+def heard(site):
+    """Delays and directions of the straight way, all stations of each user."""
+    ((sounding, truth),) = links_of(site, FUSION, ("3", "4", "9", "10"))
+    away = (truth.position - sounding.station_position).double()
+    delay = away.norm(dim=-1) / SPEED_OF_LIGHT
+    across = torch.cos(sounding.station_orientation[:, 0].double()) * away[:, 1]
+    wave = Wave(delay, across / away.norm(dim=-1), torch.ones(len(delay), dtype=torch.complex64))
+    return sounding, wave, truth
+
+
+def test_what_stations_see_rightly_meets_at_the_user(heard):
+    sounding, wave, truth = heard
+    seen = (
+        sounding.station_orientation[:, 0].cos()
+        * (truth.position - sounding.station_position)[:, 0]
+    )
+    for join in (averaged, weighed_by_distance):
+        alone = join(sounding, wave, 1.5).position[seen > 0]
+        assert (alone - truth.position[seen > 0]).norm(dim=-1).max() < 0.01
+    in_front = {int(u) for u in sounding.user} - {int(u) for u in sounding.user[seen <= 0]}
+    kept = torch.tensor([int(u) in in_front for u in sounding.user])
+    joined = multilaterated(sounding, wave, 1.5).position
+    assert kept.any()
+    assert (joined - truth.position)[kept].norm(dim=-1).max() < 0.1
+
+
+def test_weights_fall_with_the_square_of_the_distance(heard):
+    sounding, wave, _ = heard
+    estimate = weighed_by_distance(sounding, wave, 1.5)
+    share = estimate.logit.exp() * (SPEED_OF_LIGHT * wave.delay) ** 2
+    torch.testing.assert_close(share, torch.ones_like(share))
+    assert averaged(sounding, wave, 1.5).logit.unique().tolist() == [0.0]

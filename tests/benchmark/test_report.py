@@ -1,0 +1,217 @@
+"""The pages say what the results say, beside the paper, and need nothing from outside."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from radiofix.benchmark.lwlm import outcomes
+from radiofix.benchmark.lwlm.outcomes import Cost, Outcome, Run, Tried
+from radiofix.benchmark.lwlm.protocols import BY_NAME, PROTOCOLS, trials_of
+from radiofix.benchmark.pages import html, markdown
+from radiofix.benchmark.report import gather
+from radiofix.cli import main
+
+MADE = {
+    "store": {"name": "o1.zarr"},
+    "seed": 0,
+    "versions": {"radiofix": "1", "torch": "2"},
+    "machine": {"system": "Linux", "cores": 2},
+}
+WITH_PAPER = "LWLM"
+WITHOUT_LABELS = "NOMP"
+
+
+def errors(method, lesson, test, seed):
+    """Different for all, the same every time."""
+    name = f"{method}{lesson.name}{test}{seed}"
+    rng = np.random.default_rng([ord(letter) for letter in name])
+    return rng.exponential(1 + len(method) / 3, 300).round(4)
+
+
+def put(out, method, point, seed, rate):
+    lesson = point.lesson
+    tests = tuple(
+        Tried(
+            test,
+            errors(method, lesson, test, seed),
+            0.5,
+            None if lesson.labels == 0 else 0.72,
+            squared=np.full(300, 2.0),
+            radius=np.full(300, 1.5),
+        )
+        for test in trials_of(lesson)
+    )
+    run = Run(method, lesson, seed, rate)
+    outcome = Outcome(run, 24, tests, 1.0, 30.0, Cost(5_269_504, 10**9), "ab" * 32, MADE)
+    outcomes.write(out, outcome)
+    return run
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Some figures of one method, of scale smoke, everything else missing."""
+    out = tmp_path / "results"
+    out.mkdir()
+    asked = {
+        "scale": "smoke",
+        "pretrained": "radiofix-nano",
+        "commands": ["radiofix bench lwlm --scale smoke --store o1.zarr"],
+        "stores": {"o1": True, "cross": False},
+    }
+    (out / "bench.json").write_text(json.dumps(asked))
+    for name in ("fig10a", "fig10c"):
+        for point in BY_NAME[name].every:
+            put(out, WITH_PAPER, point, 0, 1e-3)
+    return out
+
+
+def table(page, caption):
+    """Rows of the first Markdown table under a caption, by their first cell."""
+    lines = page[page.index(caption) :].splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    cells = [[c.strip() for c in row.strip("|").split("|")] for row in rows]
+    end = next(n for n, line in enumerate(lines) if n > 3 and not line.startswith("|"))
+    return cells[0], {row[0]: row[1:] for row in cells[2 : end - 2]}
+
+
+def test_the_numbers_of_the_tables_are_those_of_the_files(results):
+    page = markdown(gather(results), {})
+    part = page[page.index("Fig. 10a") :]
+    head, rows = table(part, "Split random")
+    point = BY_NAME["fig10a"].at("random")[0]
+    error = errors(WITH_PAPER, point.lesson, point.test, 0)
+    told = dict(zip(head[1:], rows[WITH_PAPER], strict=True))
+    assert told["paper, mean"] == "0.67"
+    assert told["ours, mean"].split()[0] == f"{error.mean():.2f}"
+    assert told["RMSE"] == f"{np.sqrt((error**2).mean()):.2f}"
+    assert told["90 %"] == f"{np.quantile(error, 0.9):.2f}"
+    assert told["within 1 m"] == f"{100 * (error <= 1).mean():.1f} %"
+    assert told["nearest label [m]"] == "0.72"
+    low, high = (float(v) for v in re.findall(r"[\d.]+", told["ours, mean"])[1:])
+    assert low < error.mean() < high
+
+
+def test_a_curve_has_the_papers_row_below_ours(results):
+    page = markdown(gather(results), {})
+    head, rows = table(page[page.index("Fig. 10c") :], "Split random")
+    assert head[1:] == ["10", "20", "30", "40", "50"]
+    assert rows["LWLM, paper"] == ["0.67", "", "0.80", "", ""]
+    for told, point in zip(rows[WITH_PAPER], BY_NAME["fig10c"].at("random"), strict=True):
+        mean = errors(WITH_PAPER, point.lesson, point.test, 0).mean()
+        assert told.split()[0] == f"{mean:.2f}"
+
+
+def test_what_is_missing_is_counted_by_method(results):
+    found = gather(results)
+    lessons = {p.lesson for protocol in PROTOCOLS for p in protocol.every}
+    wanted = [p for p in lessons if p.labels in (1_000, 10_000) and p.users.store == "o1"]
+    # Ten are there: five bandwidths on two splits, Fig. 10a being one of them.
+    assert found.missing[WITH_PAPER] == len(wanted) - 10
+    assert found.missing["SWiT"] == len(wanted)
+    assert f"SWiT: {len(wanted)} runs" in markdown(found, {})
+
+
+def test_a_failure_is_told_with_its_reason(results):
+    lesson = BY_NAME["fig8"].every[0].lesson
+    outcomes.write_failure(results, Run("kNN", lesson, 0), "ValueError: too few")
+    assert "kNN-seed0 failed: ValueError: too few" in markdown(gather(results), {})
+
+
+def test_seeds_are_joined_and_other_rates_left_out(results):
+    (point,) = BY_NAME["fig10a"].at("region")
+    put(results, WITH_PAPER, point, 1, 1e-3)
+    put(results, WITH_PAPER, point, 2, 3e-2)
+    figure = gather(results, ["fig10a"]).figures[0]
+    (cell,) = figure.of("region", WITH_PAPER)
+    assert cell.seeds == (0, 1)
+    each = [errors(WITH_PAPER, point.lesson, point.test, seed).mean() for seed in (0, 1)]
+    assert cell.value == pytest.approx(np.mean(each))
+    assert len(cell.error) == 600
+
+
+def test_a_method_without_labels_stands_at_every_number_of_them(results):
+    (point, *_) = BY_NAME["fig10b"].at("region")
+    put(results, WITHOUT_LABELS, replace(point, lesson=replace(point.lesson, labels=0)), 0, None)
+    figure = gather(results, ["fig10b"]).figures[0]
+    cells = figure.of("region", WITHOUT_LABELS)
+    assert [cell.x for cell in cells] == [1_000, 10_000]
+    assert len({cell.value for cell in cells}) == 1
+    assert cells[0].nearest_label is None
+
+
+def test_machines_versions_and_the_command_are_told(results):
+    page = markdown(gather(results), {})
+    for text in (
+        "    radiofix bench lwlm --scale smoke --store o1.zarr",
+        "store: o1.zarr",
+        "versions: radiofix 1, torch 2",
+        "machine: cores 2, system Linux",
+        "seeds: 0",
+        "LWLM from abababababababab",
+        "5.27",
+    ):
+        assert text in page
+
+
+def test_stated_uncertainty_is_told(results):
+    _, rows = table(markdown(gather(results), {}), "Stated for single stations")
+    assert rows["LWLM, region"] == ["100.0 %", "1.00", "1.50"]
+
+
+def test_the_page_asks_the_network_for_nothing(results, capsys):
+    assert main(["report", str(results)]) == 0
+    page = (results / "report.html").read_text()
+    assert "http" not in page.lower()
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+    assert "<script" not in page
+    # Four figures, since others share their lessons with the two.
+    assert page.count('src="data:image/png;base64,') == 4
+    for name in ("fig10a", "fig10b", "fig10c", "fig10d"):
+        assert f'href="#{name}"' in page
+        assert f'id="{name}"' in page
+        for suffix in ("png", "svg"):
+            assert (results / "report-pictures" / f"{name}.{suffix}").stat().st_size > 5_000
+    written = (results / "report.md").read_text()
+    assert "(report-pictures/fig10a.png)" in written
+    assert "10 runs are done" in capsys.readouterr().out
+
+
+def test_both_pages_hold_the_same_numbers(results):
+    found = gather(results)
+    told = re.findall(r"\d+\.\d\d \[[\d., ]+\]", markdown(found, {}))
+    assert told
+    assert told == re.findall(r"\d+\.\d\d \[[\d., ]+\]", html(found, {}))
+
+
+def test_a_table_can_be_asked_for_without_a_run(results, capsys):
+    before = sorted(results.rglob("*"))
+    status = main(["bench", "lwlm", "--table", "--only", "fig10c", "--out", str(results), "--json"])
+    assert status == 0
+    cells = json.loads(capsys.readouterr().out)["cells"]
+    assert {cell["figure"] for cell in cells} == {"fig10c"}
+    assert len(cells) == 10
+    assert sorted(results.rglob("*")) == before
+
+
+def test_mistakes_are_one_line(tmp_path, results, capsys):
+    cases = [
+        (["report", str(tmp_path)], "holds no results of `radiofix bench lwlm`"),
+        (["report", str(results), "--out", "page.txt"], "end it in .html"),
+        (["bench", "lwlm", "--out", "x", "--scale", "smoke"], "no store is given"),
+        (["bench", "lwlm", "--out", "x", "--store", "s", "--scale", "huge"], "no scale huge"),
+        (["bench", "lwlm", "--out", "x", "--store", "s", "--only", "fig1"], "no figure fig1"),
+        (["bench", "lwlm", "--out", "x", "--store", "s", "--methods", "A"], "no method A"),
+        (["bench", "lwlm", "--out", "x", "--store", "s", "--seeds", "5"], "no seed 5"),
+        (
+            ["bench", "lwlm", "--out", str(results), "--store", "s", "--scale", "paper"],
+            "holds results of scale smoke",
+        ),
+    ]
+    for arguments, message in cases:
+        assert main(arguments) == 2
+        told = capsys.readouterr().err
+        assert message in told
+        assert told.count("\n") == 1
