@@ -61,6 +61,20 @@ def test_positions_without_a_label_are_as_good_as_measured():
     assert f"ellipses hold {100 * found['held_at_90']:.0f} %" in README
 
 
+def test_what_stations_agree_on_and_what_it_teaches_is_as_measured():
+    rows = {(r["bandwidth"], r["kept"]): r for r in result("witnesses.json")["rows"]}
+    everyone, most = rows[50e6, 1.0], rows[50e6, 0.9]
+    assert f"{everyone['median']:.2f} m at the median, {everyone['mean']:.2f} m mean" in README
+    assert f"{most['mean']:.2f} m for the 90 % on whom they agree" in README
+    found = result("radiofix-nano-o1-zero-labels.json")["evaluate"]
+    told = f"{found['median']:.2f} m at the median, {found['p90']:.1f} m at 90 %"
+    assert f"{told}, {found['mean']:.2f} m mean" in README
+    scratch = result("pretraining/region-clean/scratch-1000-seed0-rate0.0003-steps1200.json")
+    errors = torch.tensor(scratch["errors"])
+    each = errors.quantile(0.5), errors.quantile(0.9), errors.mean()
+    assert "{:.2f}, {:.1f} and {:.2f} m".format(*each) in README
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/getting-started.md", "docs/channels.md"])
 def test_the_python_of_the_pages_runs(page, tmp_path, monkeypatch):
     write_miniature(tmp_path / "o1.zarr")

@@ -1,6 +1,5 @@
 """The protocol of "does pretraining pay?": what it chooses, what it keeps, what it tells."""
 
-import hashlib
 import json
 from dataclasses import replace
 
@@ -19,6 +18,7 @@ from radiofix.benchmark.pretraining import (
     protocol,
     rows,
 )
+from radiofix.training.localizing import fingerprint
 from training.conftest import store  # noqa: F401  # a fixture
 from training.test_shipping import ENCODER, HEAD, RECEIVER, simulated  # noqa: F401  # a fixture
 
@@ -140,8 +140,7 @@ def test_noise_pilots_and_users_out_of_sight_reach_the_recipe(tmp_path, store, s
 def test_a_result_of_other_weights_is_not_taken_for_this_ones(tmp_path, store, simulated):  # noqa: F811
     run = Run("random-clean", "ours", 12, 0, 1e-3, 2)
     first = bench(tmp_path, store, simulated).do(run)
-    weights = (simulated / "model.safetensors").read_bytes()
-    assert first.start == hashlib.sha256(weights).hexdigest()
+    assert first.start == fingerprint(str(simulated)) == fingerprint(str(simulated / "localizer"))
     other = bench(tmp_path, store, "radiofix-nano")
     with pytest.raises(ValueError, match=r"ours-12.*began with other weights than radiofix-nano"):
         other.do(run)

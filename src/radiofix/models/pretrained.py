@@ -64,11 +64,6 @@ def describe(name: str | Path) -> dict[str, Any]:
     return dict(json.loads((_folder(name) / CONFIG).read_text()))
 
 
-def weights_of(name: str | Path) -> Path:
-    """The file of a trained localizer's weights."""
-    return _folder(name) / WEIGHTS
-
-
 def _folder(name: str | Path) -> Path:
     if isinstance(name, str) and name in names():
         with resources.as_file(SHELF / name) as packaged:

@@ -16,7 +16,7 @@ from radiofix.models.localizer import Localizer
 from radiofix.models.parts import Part
 from radiofix.objectives.placing import Placing
 from radiofix.objectives.tasks import Task
-from radiofix.training.checkpoints import CONFIG, WEIGHTS, RunFolder
+from radiofix.training.checkpoints import CONFIG, RunFolder
 from radiofix.training.encoding import Pretraining, build
 from radiofix.training.loop import Share
 from radiofix.training.recipe import FinetuneRecipe, PretrainRecipe, read_recipe
@@ -110,10 +110,14 @@ def pretrained(name: str) -> Start:
 
 
 def fingerprint(name: str) -> str:
-    """SHA-256 of the weights that `pretrained` would begin with."""
-    folder = Path(name)
-    weights = folder / WEIGHTS if (folder / WEIGHTS).is_file() else shelf.weights_of(name)
-    return hashlib.sha256(weights.read_bytes()).hexdigest()
+    """SHA-256 of the weights that training would begin with, a run's as those it has shipped."""
+    start = pretrained(name)
+    parts = [part for part in (start.encoder, start.head) if isinstance(part, nn.Module)]
+    digest = hashlib.sha256()
+    for key, tensor in (item for part in parts for item in sorted(part.state_dict().items())):
+        digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype};".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def build_localizer(recipe: FinetuneRecipe, start: Start | None = None) -> Finetuning:
