@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from radiofix.benchmark.lwlm import outcomes
 from radiofix.benchmark.lwlm.learned import held_out_links
@@ -81,7 +82,26 @@ def test_two_processes_give_the_files_of_one(site, tmp_path):
         work(bench(there, ["LWLM-Base", "NOMP"], ["fig10a"]), processes, lambda line: None)
         found.append(plain(there.out))
     assert len(found[0]) == 4
-    assert found[0] == found[1]
+    assert found[0].keys() == found[1].keys()
+    # To rounding: a process of its own may have another number of threads.
+    for name, one in found[0].items():
+        texts, numbers = zip(*(told(x) for x in (one, found[1][name])), strict=True)
+        assert texts[0] == texts[1]
+        np.testing.assert_allclose(numbers[0], numbers[1], rtol=1e-3, atol=1e-3)
+
+
+def told(content):
+    """What a result says in words and in numbers, each in order."""
+    texts, numbers = [], []
+    for value in content.values() if isinstance(content, dict) else content:
+        if isinstance(value, dict | list):
+            inside = told(value)
+            texts, numbers = texts + inside[0], numbers + inside[1]
+        elif isinstance(value, float):
+            numbers.append(value)
+        else:
+            texts.append(value)
+    return texts, numbers
 
 
 def test_a_pretraining_run_is_made_once_and_its_checksum_kept(site):
@@ -94,7 +114,8 @@ def test_a_pretraining_run_is_made_once_and_its_checksum_kept(site):
     (start,) = {o.start for o in outcomes.every(site.out)}
     assert start == one.methods[0].fingerprint(site)
     weights = site.work / "tiny" / "LWLM-DTI" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes() + b" ")
+    other = {name: tensor + 1 for name, tensor in load_file(weights).items()}
+    save_file(other, weights)
     with pytest.raises(ValueError, match="began with other weights than LWLM-DTI has now"):
         one.left(one.runs())
 
