@@ -13,11 +13,22 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-from radiofix.cli import bench, evidence, importing, locate, models, plot, scenes, stores, trace
+from radiofix.cli import (
+    bench,
+    evidence,
+    importing,
+    locate,
+    models,
+    plot,
+    scenes,
+    serve,
+    stores,
+    trace,
+)
 from radiofix.cli.terminal import plain_warning
 from radiofix.version import __version__
 
-ROOMS = (scenes, trace, stores, importing, plot, models, bench, evidence, locate)
+ROOMS = (scenes, trace, stores, importing, plot, models, bench, evidence, locate, serve)
 
 
 class Parser(argparse.ArgumentParser):

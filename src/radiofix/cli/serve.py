@@ -1,0 +1,85 @@
+"""`radiofix serve`: fixes over HTTP."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+from radiofix.cli.terminal import add_command, positive_float, positive_int
+
+NEEDED = ("fastapi", "uvicorn", "prometheus_client")
+MEGABYTE = 10**6
+MILLISECOND = 1e-3
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds `serve`."""
+    command = add_command(commands, "serve", run, "Answer CSI with fixes over HTTP.")
+    command.add_argument("--model", default="radiofix-nano", help="a name or a finished run")
+    command.add_argument(
+        "--stations",
+        type=Path,
+        default=None,
+        help="a store, or a JSON or YAML file; None: every request brings its own",
+    )
+    command.add_argument("--host", default="127.0.0.1", help="others need --tokens")
+    command.add_argument("--port", type=_port, default=8080, help="0 takes a free one")
+    command.add_argument(
+        "--tokens", type=Path, default=None, help="a file with a token a line, for clients to send"
+    )
+    command.add_argument(
+        "--batch-links", type=positive_int, default=64, help="located in one go, at most"
+    )
+    command.add_argument(
+        "--batch-ms", type=positive_float, default=5.0, help="that a request waits for others [ms]"
+    )
+    command.add_argument(
+        "--queue", type=positive_int, default=256, help="links that wait, at most: others get 503"
+    )
+    command.add_argument(
+        "--max-mb", type=positive_float, default=32.0, help="of a request, unpacked [MB]"
+    )
+    command.add_argument(
+        "--threads", type=positive_int, default=None, help="of the model; None: torch's own number"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serves until it is told to stop; what was taken is finished."""
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise ValueError(f"serving needs {missing[0]}: pip install 'radiofix[serve]'")
+    from radiofix.models.pretrained import load
+    from radiofix.serving.http.app import create_app
+    from radiofix.serving.http.limits import Limits
+    from radiofix.serving.http.running import run as serve
+    from radiofix.serving.http.security import guard_of
+    from radiofix.serving.http.service import Service
+    from radiofix.serving.sites import read_site
+
+    guard = guard_of(options.host, options.tokens)
+    limits = Limits(
+        batch_links=options.batch_links,
+        batch_seconds=options.batch_ms * MILLISECOND,
+        queue_links=options.queue,
+        body_bytes=int(options.max_mb * MEGABYTE),
+    )
+    site = None if options.stations is None else read_site(options.stations)
+    # A folder's place is nothing that clients should know.
+    name = Path(options.model).name
+    service = Service(name, load(options.model), site, limits, options.threads)
+    service.warm()
+
+    def announce(address: str) -> None:
+        told = f"{name} answers at {address} (Ctrl+C stops it)"
+        print(json.dumps({"url": address}) if options.json else told, flush=True)
+
+    serve(create_app(service, guard), options.host, options.port, announce)
+    return 0
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 65535, got {text!r}")
+    return int(text)

@@ -1,0 +1,1 @@
+"""`radiofix serve`: CSI over HTTP to fixes, many users' requests put together into batches."""

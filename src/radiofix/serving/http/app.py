@@ -1,0 +1,149 @@
+"""The application: paths, what OpenAPI says of them, and what stands before them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+
+from radiofix.models.pretrained import names
+from radiofix.serving.http.answers import stations_told
+from radiofix.serving.http.bodies import ARROW, JSON, NPZ
+from radiofix.serving.http.metrics import CONTENT_TYPE, Counted
+from radiofix.serving.http.refusals import (
+    PROBLEM,
+    Refusal,
+    tell_failure,
+    tell_refusal,
+    tell_routing,
+)
+from radiofix.serving.http.schemas import (
+    EXAMPLES,
+    Health,
+    LocateAnswer,
+    LocateRequest,
+    ModelsAnswer,
+    Problem,
+    StationsAnswer,
+)
+from radiofix.serving.http.security import Guard, Guarded
+from radiofix.serving.http.service import Service
+from radiofix.serving.http.shedding import Shedding
+from radiofix.serving.http.streaming import stream
+from radiofix.version import __version__
+
+REFUSALS = {
+    400: "The body cannot be read",
+    401: "No token, or one that is not known",
+    408: "The body did not come in time",
+    413: "The body or the number of links is too large",
+    415: "The media type is not taken",
+    422: "The body says what makes no sense, or does not suit the model",
+    503: "The queue is full: come again after Retry-After seconds",
+}
+LOCATE = "/v1/locate"
+PATHS = (LOCATE, "/v1/models", "/v1/stations", "/metrics", "/healthz", "/openapi.json")
+"""That are counted by name."""
+SCHEMAS = "#/components/schemas/{model}"
+
+
+def create_app(service: Service, guard: Guard) -> FastAPI:
+    """The application of one service behind a guard."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    # The pages of FastAPI's documentation load scripts from elsewhere: this server serves none.
+    app = FastAPI(
+        title="radiofix",
+        version=__version__,
+        description="Radio channels into positions.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    _add_paths(app, service)
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]  # FastAPI's own way
+    app.add_exception_handler(Refusal, tell_refusal)
+    app.add_exception_handler(HTTPException, tell_routing)
+    app.add_exception_handler(Exception, tell_failure)
+    # The last one added stands first: strangers are kept out before there is talk of room.
+    app.add_middleware(Shedding, path=LOCATE, expect_room=service.expect_room)
+    app.add_middleware(Guarded, guard=guard)
+    app.add_middleware(Counted, metrics=service.metrics, paths=PATHS)
+    return app
+
+
+def _add_paths(app: FastAPI, service: Service) -> None:
+    @app.get("/healthz", summary="Whether requests are answered")
+    async def healthz() -> Health:
+        return Health(status="ok", model=service.name, version=__version__)
+
+    @app.get("/metrics", summary="Counters for Prometheus", response_class=Response)
+    async def metrics() -> Response:
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE)
+
+    @app.get("/v1/models", summary="The model that answers, and what comes with radiofix")
+    async def models() -> ModelsAnswer:
+        return ModelsAnswer.model_validate({"models": _models(service)})
+
+    @app.get("/v1/stations", summary="The server's stations, in order")
+    async def stations() -> StationsAnswer:
+        return StationsAnswer.model_validate(stations_told(service.site))
+
+    @app.post(
+        LOCATE,
+        summary="Where the users of some CSI are",
+        response_model=LocateAnswer,
+        responses={status: _refusal(text) for status, text in REFUSALS.items()},
+        openapi_extra={"requestBody": _bodies()},
+    )
+    async def locate(request: Request) -> Response:
+        return Response(await service.locate(request), media_type=JSON)
+
+    @app.websocket("/v1/fixes")
+    async def fixes(socket: WebSocket) -> None:
+        await stream(socket, service.broadcast)
+
+
+def _models(service: Service) -> list[dict[str, Any]]:
+    parameters = sum(p.numel() for p in service.model.parameters())
+    own = {"name": service.name, "serving": True, "parameters": parameters}
+    others = [name for name in names() if name != service.name]
+    return [own, *({"name": n, "serving": False, "parameters": None} for n in others)]
+
+
+def _refusal(text: str) -> dict[str, Any]:
+    schema = {"$ref": SCHEMAS.format(model=Problem.__name__)}
+    return {"description": text, "content": {PROBLEM: {"schema": schema}}}
+
+
+def _bodies() -> dict[str, Any]:
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    schema = {"$ref": SCHEMAS.format(model=LocateRequest.__name__)}
+    return {
+        "required": True,
+        "description": "The same names in each of the three; docs/serving.md has all of them.",
+        "content": {JSON: {"schema": schema, "examples": EXAMPLES}, NPZ: binary, ARROW: binary},
+    }
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """OpenAPI's description, with the schemas that no signature names."""
+    if app.openapi_schema is None:
+        described = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        known = described["components"]["schemas"]
+        for model in (LocateRequest, Problem):
+            schema = model.model_json_schema(ref_template=SCHEMAS)
+            known.update(schema.pop("$defs", {}))
+            known[model.__name__] = schema
+        app.openapi_schema = described
+    return app.openapi_schema

@@ -1,0 +1,243 @@
+"""Many users' requests put together: one call of the model answers what came within a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from radiofix.serving.fixes import Fixes
+from radiofix.serving.http.limits import ELEMENTS, Limits
+from radiofix.serving.http.refusals import Refusal
+from radiofix.serving.soundings import Heard, Labels
+from radiofix.types import Sounding
+
+Shape = tuple[int, int]
+"""Antennas, subcarriers: only links of one shape fit in one tensor."""
+Locate = Callable[[Heard], Fixes]
+_SMOOTHING = 0.2
+"""Of the rate, a call."""
+
+
+class Watch(Protocol):
+    """Who is told of every call of the model."""
+
+    def call(self, links: int, seconds: float) -> None:
+        """After a call."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    heard: Heard
+    cost: int
+    since: float
+    answer: asyncio.Future[Fixes]
+
+
+class Batcher:
+    """Takes requests, joins them, and has them located in a thread of its own."""
+
+    def __init__(self, locate: Locate, limits: Limits, watch: Watch, threads: int | None) -> None:
+        self._locate, self._limits, self._watch = locate, limits, watch
+        # Kernels ask for the number of threads in the thread that calls them.
+        begin = None if threads is None else lambda: torch.set_num_threads(threads)
+        self._thread = ThreadPoolExecutor(1, "radiofix-model", initializer=begin)
+        self._lines: dict[Shape, deque[_Waiting]] = {}
+        self._costs: dict[Shape, int] = {}
+        self._arrived = asyncio.Event()
+        self._closing = False
+        self._rate = math.nan
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Links in the queue."""
+        return sum(self._costs.values())
+
+    def start(self) -> None:
+        """Begins to answer, in the loop that runs."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Answers what was taken, then ends."""
+        self._closing = True
+        self._arrived.set()
+        if self._task is not None:
+            await self._task
+        self._thread.shutdown()
+
+    async def ask(self, heard: Heard) -> Fixes:
+        """The fixes of one request.
+
+        Raises:
+            Refusal: 503 where the queue is full.
+            ValueError: where the channels do not suit the model.
+        """
+        cost = cost_of(heard)
+        self.expect_room(cost)
+        answer = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(heard, cost, time.monotonic(), answer)
+        shape = _shape(heard)
+        self._lines.setdefault(shape, deque()).append(waiting)
+        self._costs[shape] = self._costs.get(shape, 0) + cost
+        self._arrived.set()
+        return await waiting.answer
+
+    def expect_room(self, links: int) -> None:
+        """Refuses where so many more links would overfill the queue."""
+        if self._closing:
+            raise Refusal(503, "the server is stopping: come again", {"Retry-After": "1"})
+        waiting = self.waiting
+        if waiting and waiting + links > min(self._limits.queue_links, self._in_time):
+            raise self._full()
+
+    @property
+    def _in_time(self) -> float:
+        """Links that are located while a client cares to wait, as far as that is known."""
+        if math.isnan(self._rate):
+            return math.inf
+        return max(self._limits.batch_links, self._rate * self._limits.wait_seconds)
+
+    def _full(self) -> Refusal:
+        seconds = self.waiting / self._rate if self._rate > 0 else 1.0
+        after = str(max(1, math.ceil(seconds)))
+        reason = f"the queue is full, {self.waiting} links wait: come again in {after} s"
+        return Refusal(503, reason, {"Retry-After": after})
+
+    async def _run(self) -> None:
+        while True:
+            while not self._lines and not self._closing:
+                self._arrived.clear()
+                await self._arrived.wait()
+            if not self._lines:
+                return
+            shape = min(self._lines, key=lambda one: self._lines[one][0].since)
+            await self._gather(shape)
+            await self._answer(self._take(shape))
+
+    async def _gather(self, shape: Shape) -> None:
+        """Waits for others until the batch is full or the first one's time is up."""
+        deadline = self._lines[shape][0].since + self._limits.batch_seconds
+        while self._costs[shape] < self._limits.batch_links and not self._closing:
+            if (left := deadline - time.monotonic()) <= 0:
+                return
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout(left):
+                    await self._arrived.wait()
+            except TimeoutError:
+                return
+
+    def _take(self, shape: Shape) -> list[_Waiting]:
+        """The oldest of a shape, at least one, as many as a batch holds."""
+        taken: list[_Waiting] = []
+        line, cost = self._lines[shape], 0
+        while line and (not taken or cost + line[0].cost <= self._limits.batch_links):
+            taken.append(line.popleft())
+            cost += taken[-1].cost
+        self._costs[shape] -= cost
+        if not line:
+            del self._lines[shape], self._costs[shape]
+        # Who has gone away needs no answer.
+        return [one for one in taken if not one.answer.done()]
+
+    async def _answer(self, batch: Sequence[_Waiting]) -> None:
+        if not batch:
+            return
+        loop = asyncio.get_running_loop()
+        start = time.monotonic()
+        try:
+            answers: Sequence[Fixes | Exception] = await loop.run_in_executor(
+                self._thread, answered, [one.heard for one in batch], self._locate
+            )
+        except Exception as error:  # whatever it was, the others must still be answered
+            answers = [error] * len(batch)
+        seconds = time.monotonic() - start
+        self._observe(sum(one.cost for one in batch), seconds)
+        self._watch.call(sum(len(one.heard.fix) for one in batch), seconds)
+        for one, answer in zip(batch, answers, strict=True):
+            if one.answer.done():
+                continue
+            if isinstance(answer, Exception):
+                one.answer.set_exception(answer)
+            else:
+                one.answer.set_result(answer)
+
+    def _observe(self, links: int, seconds: float) -> None:
+        # A small batch costs almost as much as a larger one, and tells little of the rate.
+        if 2 * links < self._limits.batch_links:
+            return
+        rate = links / max(seconds, 1e-6)
+        known = rate if math.isnan(self._rate) else self._rate
+        self._rate = known + _SMOOTHING * (rate - known)
+
+
+def cost_of(heard: Heard) -> int:
+    """Links, of which a large one counts as several; at least 1, for nothing is free."""
+    antennas, subcarriers = _shape(heard)
+    return max(1, len(heard.fix) * math.ceil(antennas * subcarriers / ELEMENTS))
+
+
+def answered(questions: Sequence[Heard], locate: Locate) -> list[Fixes | Exception]:
+    """One answer a question, of one call; where that fails, of one call each."""
+    try:
+        return list(parted(locate(joined(questions)), questions))
+    except ValueError as error:
+        if len(questions) == 1:
+            return [error]
+        return [answer for one in questions for answer in answered([one], locate)]
+
+
+def joined(questions: Sequence[Heard]) -> Heard:
+    """Several requests as one; fixes in order."""
+    if len(questions) == 1:
+        return questions[0]
+    offsets = np.cumsum([0, *(len(one.labels) for one in questions[:-1])])
+    labels = [one.labels for one in questions]
+    return Heard(
+        questions[0].source,
+        Sounding.join([one.sounding for one in questions]),
+        np.concatenate([one.fix + offset for one, offset in zip(questions, offsets, strict=True)]),
+        Labels(
+            np.concatenate([one.user for one in labels]),
+            np.concatenate([one.time for one in labels]),
+            np.concatenate([one.track for one in labels]),
+        ),
+    )
+
+
+def parted(fixes: Fixes, questions: Sequence[Heard]) -> list[Fixes]:
+    """The fixes of each request, with as many slots of stations as it needs itself."""
+    parts, start = [], 0
+    for one in questions:
+        part = fixes[start : start + len(one.labels)]
+        start += len(one.labels)
+        slots = int(part.heard.max(initial=1))
+        parts.append(
+            Fixes(
+                source=part.source,
+                user=part.user,
+                time=part.time,
+                track=part.track,
+                position=part.position,
+                covariance=part.covariance,
+                trusted=part.trusted,
+                station=part.station[:, : max(1, slots)],
+                weight=part.weight[:, : max(1, slots)],
+            )
+        )
+    return parts
+
+
+def _shape(heard: Heard) -> Shape:
+    _, antennas, subcarriers = heard.sounding.csi.shape
+    return antennas, subcarriers

@@ -1,0 +1,61 @@
+"""A server's life: a socket, uvicorn, and an end that finishes what was taken."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+STOPPING_SECONDS = 60
+"""In which requests that were taken must be answered after the signal to stop."""
+
+
+def run(app: FastAPI, host: str, port: int, announce: Callable[[str], None]) -> None:
+    """Serves until SIGTERM or SIGINT.
+
+    Args:
+        app: of `create_app`.
+        host: address to bind to.
+        port: to listen on; 0 takes a free one.
+        announce: is told the server's address once it listens.
+    """
+    listening = _socket(host, port)
+    config = uvicorn.Config(
+        app,
+        log_level=logging.WARNING,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=STOPPING_SECONDS,
+        ws_max_size=1024,
+    )
+    server = uvicorn.Server(config)
+    # At its end uvicorn raises the signal again: a stop that was asked for is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _nothing)
+    announce(_address(listening))
+    server.run(sockets=[listening])
+    if not server.started:
+        raise ValueError("the server did not start: the lines above say why")
+
+
+def _socket(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"cannot listen on {host}:{port}: {error}; try another --port") from error
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """Has no effect."""
