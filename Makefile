@@ -1,10 +1,11 @@
 # make test: a virtual environment with all that the tests need, and the tests.
 # make bare: the package with nothing but its core dependencies imports quickly and works.
+# make demo: an environment with the core dependencies alone, and `radiofix demo`: demo.html.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test lint docs bare clean
+.PHONY: test lint docs bare demo clean
 test: $(VENV)/ready
 	$(BIN)/pytest $(PYTEST)
 
@@ -29,5 +30,16 @@ bare:
 	.venv-bare/bin/pip install --quiet --constraint constraints.txt .
 	.venv-bare/bin/python tools/bare.py
 
+demo: .venv-demo/ready
+	OMP_WAIT_POLICY=PASSIVE .venv-demo/bin/radiofix demo --out demo.html
+
+# Without its own index torch would bring gigabytes for GPUs; where that is out of reach, so be it.
+.venv-demo/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install --quiet --retries 1 --no-deps --constraint constraints.txt \
+		--index-url https://download.pytorch.org/whl/cpu torch || true
+	.venv-demo/bin/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
 clean:
-	rm -rf $(VENV) .venv-bare site
+	rm -rf $(VENV) .venv-bare .venv-demo site

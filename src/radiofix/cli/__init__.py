@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from radiofix.cli import (
     bench,
+    demo,
     evidence,
     importing,
     locate,
@@ -28,7 +29,7 @@ from radiofix.cli import (
 from radiofix.cli.terminal import plain_warning
 from radiofix.version import __version__
 
-ROOMS = (scenes, trace, stores, importing, plot, models, bench, evidence, locate, serve)
+ROOMS = (scenes, trace, stores, importing, plot, models, bench, evidence, locate, serve, demo)
 
 
 class Parser(argparse.ArgumentParser):

@@ -1,0 +1,1 @@
+"""What the project does, shown in a minute: labelled points of one street, a table, a page."""
