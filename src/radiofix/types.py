@@ -13,6 +13,8 @@ from torch import Tensor
 
 SPEED_OF_LIGHT = 299_792_458.0
 """Speed of light in vacuum [m/s]."""
+HANDHELD = 1.5
+"""Height of users of whom nothing is known [m]."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,20 @@ import torch
 from torch import Tensor
 
 from physics.links import changed, random_links
+from radiofix.physics.arrays import ula
+from radiofix.physics.channel import Channel
 from radiofix.types import Paths
+
+BANDWIDTH, SUBCARRIERS, ANTENNAS = 20e6, 64, 16
+CHANNEL = Channel(BANDWIDTH, SUBCARRIERS, ula(ANTENNAS), snr_db=20.0)
+
+
+def noisy(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def root_mean_square(values: Tensor) -> float:
+    return float(values.double().square().mean().sqrt())
 
 
 def links_of(delay: Tensor, direction: Tensor, gain: Tensor) -> Paths:

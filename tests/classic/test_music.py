@@ -6,24 +6,21 @@ import math
 import pytest
 import torch
 
-from classic.scenes import links_of, single_waves
+from classic.scenes import (
+    BANDWIDTH,
+    CHANNEL,
+    SUBCARRIERS,
+    links_of,
+    noisy,
+    root_mean_square,
+    single_waves,
+)
 from radiofix.classic.music import Given, Music, aic, mdl
-from radiofix.physics.arrays import uca, ula
+from radiofix.physics.arrays import uca
 from radiofix.physics.bounds import bound
 from radiofix.physics.channel import Channel
 from radiofix.physics.ofdm import Pilots
 from radiofix.physics.synthesis import local_direction
-
-BANDWIDTH, SUBCARRIERS, ANTENNAS = 20e6, 64, 16
-CHANNEL = Channel(BANDWIDTH, SUBCARRIERS, ula(ANTENNAS), snr_db=20.0)
-
-
-def noisy(seed=1):
-    return torch.Generator().manual_seed(seed)
-
-
-def root_mean_square(values):
-    return float(values.double().square().mean().sqrt())
 
 
 @pytest.mark.parametrize("snr_db", [0.0, 10.0, 20.0, 30.0])

@@ -14,9 +14,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from radiofix.physics.rotation import rotation, unit_vector
+from radiofix.types import HANDHELD
 
-HANDHELD = 1.5
-"""Height of users of whom nothing is known [m]."""
 _AZIMUTHS = 17
 """Directions tried from each station, over its front."""
 _STARTS = 4

@@ -7,10 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from radiofix.physics.rotation import rotation
-from radiofix.types import SPEED_OF_LIGHT, Sounding
-
-HANDHELD = 1.5
-"""Height of users of whom nothing is known [m]."""
+from radiofix.types import HANDHELD, SPEED_OF_LIGHT, Sounding
 
 
 def place(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from radiofix.models.heads import Estimate, StationHead
 from radiofix.models.latent import Latent
 from radiofix.physics.rotation import rotation
-from radiofix.types import Sounding, Truth
+from radiofix.types import HANDHELD, Sounding, Truth
 
 REACH = 10.0
 """A network's output of 1 [m]; a unit, not a fit, so that heads fit worlds they never saw."""
@@ -19,8 +19,6 @@ FAR = 100.0
 """Scale of distances among the features [m]."""
 AHEAD = 0.5
 """Where an untrained head looks: to the front."""
-HANDHELD = 1.5
-"""Height of users of whom nothing is known [m]."""
 
 
 class FrameHead(StationHead):

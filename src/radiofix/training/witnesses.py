@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from radiofix.classic.multilateration import HANDHELD, Heard, Placed, Trust, multilaterate
+from radiofix.classic.multilateration import Heard, Placed, Trust, multilaterate
 from radiofix.physics.strongest import strongest_wave
 from radiofix.training.batches import Receiver
 from radiofix.training.pool import Pool
-from radiofix.types import Paths, Sounding
+from radiofix.types import HANDHELD, Paths, Sounding
 
 _TOGETHER = 512
 """Users that are placed at a time."""
