@@ -9,11 +9,11 @@ import pytest
 import radiofix as rf
 from radiofix.benchmark.pretraining import (
     Bench,
-    MissingRun,
     Result,
     Run,
     best_rate,
     enough_steps,
+    every,
     markdown,
     protocol,
     rows,
@@ -120,10 +120,16 @@ def test_a_run_is_done_once_and_kept_with_its_errors(tmp_path, store, simulated)
     assert untouched.validation == np.inf
     assert "Infinity" not in (tmp_path / "results" / untouched.run.file).read_text()
     assert first.do(untouched.run) == untouched
-    reader = bench(tmp_path, store, simulated, may_train=False)
-    assert reader.do(run) == result
-    with pytest.raises(MissingRun, match="seed5"):
-        reader.do(Run("random-clean", "ours", 12, 5, 1e-3, 4))
+    kept = every(tmp_path / "results")
+    assert [r.run.labels for r in kept] == [0, 12, 12]
+    assert result in kept
+
+
+def test_results_that_differ_by_more_than_their_seed_are_rows_of_their_own():
+    runs = [Run("c", "ours", 250, seed, rate, 600) for rate in (1e-3, 1e-4) for seed in (0, 1)]
+    table = rows([Result(run, 1.0, (1.0, 2.0), 1.0) for run in runs])
+    assert [(row.rate, row.seeds) for row in table] == [(1e-3, 2), (1e-4, 2)]
+    assert "| 2 | 0.0001 | 600 |" in markdown(table)
 
 
 def test_noise_pilots_and_users_out_of_sight_reach_the_recipe(tmp_path, store, simulated):  # noqa: F811

@@ -11,7 +11,7 @@ import json
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +115,6 @@ class Bench:
     """Folders of pretraining runs by the method's name, or, where a method has one of its own for
     a store, by METHOD@STORE."""
     out: Path
-    may_train: bool = True
-    """False: only what is there already counts."""
     tell: Callable[[Run, Result], None] = lambda run, result: None
 
     def do(self, run: Run) -> Result:
@@ -124,8 +122,6 @@ class Bench:
         place = self.out / run.file
         if place.exists():
             return self._expect_same_start(_read(place))
-        if not self.may_train:
-            raise MissingRun(run)
         result = self._train(run)
         place.parent.mkdir(parents=True, exist_ok=True)
         write_whole(place, (json.dumps(_plain(result)) + "\n").encode())
@@ -157,7 +153,7 @@ class Bench:
         return None if run.method == SCRATCH else fingerprint(self._from(run))
 
     def _expect_same_start(self, result: Result) -> Result:
-        if self.may_train and result.start != self._start(result.run):
+        if result.start != self._start(result.run):
             raise ValueError(
                 f"{self.out / result.run.file} began with other weights than "
                 f"{self._from(result.run)}: give the method another name, or another --out"
@@ -190,14 +186,6 @@ class Bench:
 
 def _condition(run: Run) -> Condition:
     return next(c for c in CONDITIONS if c.name == run.condition)
-
-
-class MissingRun(ValueError):
-    """A run that a table needs and that nobody has made yet."""
-
-    def __init__(self, run: Run) -> None:
-        super().__init__(f"{run.file} is missing: let `radiofix bench pretraining` make it")
-        self.run = run
 
 
 def best_rate(do: Callable[[Run], Result], method: str, condition: str) -> float:
@@ -252,6 +240,7 @@ class Row:
     method: str
     labels: int
     seeds: int
+    rate: float
     steps: int
     mean: float
     """Of the error over users and seeds [m]."""
@@ -262,43 +251,48 @@ class Row:
 
 
 def rows(results: Iterable[Result], draws: int = 1000) -> list[Row]:
-    """The table: results of one condition, method and number of labels together, in order."""
-    together: dict[tuple[str, int, str], list[Result]] = {}
+    """The table: results that differ by their seeds alone together, in order."""
+    together: dict[Run, list[Result]] = {}
     for result in results:
-        key = (result.run.condition, result.run.labels, result.run.method)
-        together.setdefault(key, []).append(result)
-    return [
-        _row(condition, labels, method, same, draws)
-        for (condition, labels, method), same in together.items()
-    ]
+        together.setdefault(replace(result.run, seed=0), []).append(result)
+    return [_row(run, same, draws) for run, same in together.items()]
 
 
-def _row(condition: str, labels: int, method: str, same: Sequence[Result], draws: int) -> Row:
+def every(out: Path) -> list[Result]:
+    """All results that are there, of the protocol or on the way to it."""
+    found = [_read(place) for place in out.glob("*/*.json")]
+    runs = {result.run: result for result in found}
+    order = sorted(runs, key=lambda r: (r.condition, r.labels, r.method, r.rate, r.steps, r.seed))
+    return [runs[run] for run in order]
+
+
+def _row(run: Run, same: Sequence[Result], draws: int) -> Row:
     errors = [np.asarray(result.errors) for result in same]
-    every = np.concatenate(errors)
+    together = np.concatenate(errors)
     return Row(
-        condition=condition,
-        method=method,
-        labels=labels,
+        condition=run.condition,
+        method=run.method,
+        labels=run.labels,
         seeds=len(errors),
-        steps=same[0].run.steps,
+        rate=run.rate,
+        steps=run.steps,
         mean=float(np.mean([e.mean() for e in errors])),
         interval=interval(errors, draws=draws),
-        median=float(np.median(every)),
-        p90=float(np.quantile(every, 0.9)),
+        median=float(np.median(together)),
+        p90=float(np.quantile(together, 0.9)),
     )
 
 
 def markdown(table: Sequence[Row]) -> str:
     """The table for people."""
     lines = [
-        "| condition | labels | method | mean [m] | 95 % | median | 90 % | seeds | steps |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| condition | labels | method | mean [m] | 95 % | median | 90 % | seeds | rate | steps |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {r.condition} | {r.labels:,} | {r.method} | {r.mean:.2f} | "
         f"{r.interval[0]:.2f} to {r.interval[1]:.2f} | {r.median:.2f} | {r.p90:.2f} | "
-        f"{r.seeds} | {r.steps:,} |"
+        f"{r.seeds} | {r.rate:g} | {r.steps:,} |"
         for r in table
     ]
     return "\n".join(lines) + "\n"

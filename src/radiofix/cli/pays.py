@@ -49,7 +49,7 @@ def add_command_to(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.add_argument("--conditions", nargs="+", default=None, help="None: all")
     command.add_argument("--labels", type=whole_numbers, default=(1000, 250, 0, 10_000))
     command.add_argument(
-        "--table", action="store_true", help="no training: the table of what is there"
+        "--table", action="store_true", help="no training: every result that is there, rate by rate"
     )
 
 
@@ -95,7 +95,7 @@ def pretraining(options: argparse.Namespace) -> int:
     from radiofix.benchmark.pretraining import (
         CONDITIONS,
         Bench,
-        MissingRun,
+        every,
         markdown,
         protocol,
         rows,
@@ -124,18 +124,15 @@ def pretraining(options: argparse.Namespace) -> int:
         stores=stores,
         pretrained=methods,
         out=options.out,
-        may_train=not options.table,
         tell=tell,
     )
     results: list[Result] = []
-    for condition in conditions:
-        for count in options.labels:
-            try:
+    if options.table:
+        results = [r for r in every(options.out) if r.run.condition in conditions]
+    else:
+        for condition in conditions:
+            for count in options.labels:
                 results.extend(protocol(bench.do, names, condition, count))
-            except MissingRun as missing_run:
-                if not options.table:
-                    raise
-                print(f"radiofix: not in the table yet: {missing_run}", file=sys.stderr)
     table = rows(results)
     say(options, [dataclasses.asdict(row) for row in table], markdown(table))
     return 0
