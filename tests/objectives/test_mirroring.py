@@ -1,13 +1,13 @@
 """Mirror images are channels of mirrored scenes, to the bit of physics."""
 
-import math
 from dataclasses import replace
 
 import torch
 
 import radiofix as rf
 from objectives.views import generator
-from radiofix.objectives.mirroring import mirrored
+from radiofix.objectives.mirroring import ASIDE, mirrored
+from radiofix.physics.rotation import rotation
 from radiofix.physics.worlds import Worlds
 
 
@@ -15,7 +15,7 @@ def world(links=8):
     """Links of stations that look in all directions."""
     paths = Worlds().draw(links, generator(4))
     yaw = torch.linspace(-3, 3, links, dtype=torch.float64)
-    turned = torch.stack([yaw, torch.zeros_like(yaw), torch.zeros_like(yaw)], -1)
+    turned = torch.stack([yaw, 0.2 * yaw, -0.1 * yaw], -1)
     cos, sin = yaw.cos(), yaw.sin()
     x, y, z = paths.user_position.unbind(-1)
     position = torch.stack([cos * x - sin * y, sin * x + cos * y, z], -1)
@@ -26,15 +26,17 @@ def world(links=8):
 
 
 def image(paths):
-    """The scene mirrored across each station's xz plane, worked out on the paths."""
-    yaw = paths.station_orientation[:, :1]
-    azimuth = 2 * yaw.float() - paths.station_azimuth
-    x, y, z = paths.user_position.unbind(-1)
-    turn = 2 * yaw[:, 0]
-    position = torch.stack(
-        [turn.cos() * x + turn.sin() * y, turn.sin() * x - turn.cos() * y, z], -1
+    """The scene mirrored across its xz plane and moved aside, worked out on the paths."""
+    across = torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)
+    aside = torch.tensor([0.0, ASIDE, 0.0], dtype=torch.float64)
+    turn = torch.tensor([-1.0, 1.0, -1.0], dtype=torch.float64)
+    return replace(
+        paths,
+        user_position=paths.user_position * across + aside,
+        station_position=paths.station_position.double() * across + aside,
+        station_orientation=paths.station_orientation * turn,
+        station_azimuth=-paths.station_azimuth,
     )
-    return replace(paths, user_position=position, station_azimuth=azimuth)
 
 
 def sound(paths):
@@ -60,18 +62,24 @@ def test_links_that_are_not_chosen_stay_and_twice_is_never():
     assert torch.equal(once.csi[~chosen], sounding.csi[~chosen])
     assert torch.equal(place[~chosen], paths.user_position[~chosen])
     assert not torch.allclose(once.csi[chosen], sounding.csi[chosen])
-    twice, back = mirrored(once, place, chosen)
+    twice, _ = mirrored(once, place, chosen)
     assert torch.equal(twice.csi, sounding.csi)
-    assert torch.allclose(back, paths.user_position, atol=1e-9)
 
 
-def test_the_image_is_as_far_and_on_the_other_side():
+def test_the_image_is_as_far_and_on_the_other_side_of_another_station():
     paths = world()
+    sounding = sound(paths)
     everyone = torch.ones(len(paths), dtype=torch.bool)
-    _, place = mirrored(sound(paths), paths.user_position, everyone)
-    assert torch.allclose(place.norm(dim=-1), paths.user_position.norm(dim=-1))
-    yaw = paths.station_orientation[:, 0]
-    side = [torch.atan2(p[:, 1], p[:, 0]) - yaw for p in (place, paths.user_position)]
-    assert torch.allclose(
-        torch.remainder(side[0] + side[1] + math.pi, 2 * math.pi), torch.tensor(math.pi).double()
-    )
+    found, place = mirrored(sounding, paths.user_position, everyone)
+    ahead, left, _ = local(found, place).unbind(-1)
+    was_ahead, was_left, _ = local(sounding, paths.user_position).unbind(-1)
+    assert torch.allclose(ahead, was_ahead, atol=1e-6)
+    assert torch.allclose(left, -was_left, atol=1e-6)
+    away = (found.station_position - sounding.station_position).norm(dim=-1)
+    assert bool((away > 1000).all())
+
+
+def local(sounding, place):
+    """Where the users stand in their stations' frames."""
+    turn = rotation(sounding.station_orientation.double())
+    return (turn.mT @ (place - sounding.station_position.double())[..., None])[..., 0]

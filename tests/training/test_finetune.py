@@ -250,6 +250,19 @@ def test_simulated_supervision_places_users_without_a_label(tmp_path, store, rec
             assert torch.equal(tensor, kept[f"localizer.head.{name}"]), name
 
 
+def test_stations_of_the_labels_become_known_to_an_encoder_that_remembers(tmp_path, store, recipe):
+    size = {"dim": 32, "layers": 1, "heads": 4, "patch_antennas": 4, "patch_subcarriers": 4}
+    encoder = {
+        "class_path": "radiofix.models.radiofix.RadiofixEncoder",
+        "init_args": {**size, "known_stations": 5},
+    }
+    run(recipe(encoder=encoder, training={"steps": 2}), tmp_path / "told")
+    weights = load_file(tmp_path / "told" / "model.safetensors")
+    met = weights["localizer.encoder.memory.station"][:, :3]
+    places = open_paths(store).dataset["station_position"].values
+    assert met[~met.isnan().any(-1)].tolist() == sorted(places.tolist())
+
+
 def test_a_pretrained_head_is_taken_by_a_recipe_that_asks_for_its_class(tmp_path, recipe):
     frame = Part("radiofix.models.frame.FrameHead", {"dim": 32})
     start = Start(nn.Identity(), Part("radiofix.models.lwlm.LwlmEncoder"), nn.Linear(1, 1), frame)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from radiofix.models.blocks import Block
 from radiofix.models.latent import Latent, from_wave, observed_power, unit_power
+from radiofix.models.memory import StationMemory
 from radiofix.models.patches import PatchTokens
 from radiofix.physics.strongest import Wave, strongest_wave
 from radiofix.types import Sounding
@@ -23,7 +24,7 @@ class RadiofixEncoder(nn.Module):
 
     A channel is seen from its strongest wave: that wave's delay and phase are taken off, so that
     a street looks alike from near and far, and told apart. Nothing depends on an index: the same
-    weights take 8 or 64 antennas, 52 or 512 subcarriers.
+    weights take 8 or 64 antennas, 52 or 512 subcarriers. Stations can be remembered one by one.
     """
 
     def __init__(
@@ -33,7 +34,18 @@ class RadiofixEncoder(nn.Module):
         heads: int = 4,
         patch_antennas: int = 8,
         patch_subcarriers: int = 16,
+        known_stations: int = 0,
     ) -> None:
+        """Takes its size.
+
+        Args:
+            dim: width of the latent.
+            layers: of the transformer.
+            heads: of each layer's attention.
+            patch_antennas: neighbouring antennas in a token.
+            patch_subcarriers: neighbouring subcarriers in a token.
+            known_stations: that it can remember, each by itself; 0: all stations are alike.
+        """
         super().__init__()
         self.dim = dim
         self.tokens = PatchTokens(dim, patch_antennas, patch_subcarriers)
@@ -41,6 +53,7 @@ class RadiofixEncoder(nn.Module):
         self.summary = nn.Parameter(0.02 * torch.randn(dim))
         self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
+        self.memory = StationMemory(known_stations, dim) if known_stations else None
 
     def forward(self, sounding: Sounding) -> Latent:
         """Encodes each link by itself."""
@@ -51,6 +64,8 @@ class RadiofixEncoder(nn.Module):
             told = told_features(sounding, wave, power)
         patches = self.tokens(seen, sounding)
         summary = self.summary + self.told(told).to(patches.dtype)
+        if self.memory is not None:
+            summary = summary + self.memory(sounding).to(patches.dtype)
         sequence = torch.cat([summary[:, None], patches], 1)
         for block in self.blocks:
             sequence = block(sequence)

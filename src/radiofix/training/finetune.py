@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from radiofix.data.store import PathStore, open_paths
 from radiofix.models.heads import StationHead
+from radiofix.models.memory import meet
 from radiofix.training.adaptation import Adaptation
 from radiofix.training.batches import LabelledBatches, warn_of_aliases
 from radiofix.training.checkpoints import LAST, RunFolder, provenance
@@ -205,6 +206,7 @@ def _fit(module: Finetuning, labelled: LabelledBatches, seed: int) -> None:
     """Takes all scales from the labelled training links."""
     generator = torch.Generator(labelled.pool.reachable.device).manual_seed(seed)
     soundings, truths = zip(*labelled.all(generator), strict=True)
+    meet(module.localizer.encoder, soundings)
     module.localizer.head.fit(soundings, truths)  # type: ignore[operator]
     module.task.fit(soundings, truths)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from radiofix.data.store import PathStore, open_paths
 from radiofix.models.localizer import Localizer
+from radiofix.models.memory import meet
 from radiofix.models.parts import Part
 from radiofix.objectives.mixture import Mixture, share
 from radiofix.objectives.objective import Prepared
@@ -218,6 +219,7 @@ def fit(module: Pretraining, batches: PretrainBatches, seed: int) -> None:
     generator = torch.Generator(batches.pool.reachable.device).manual_seed(seed)
     views = [batches.draw(generator) for _ in range(FITTED)]
     module.mixture.fit(views)
+    meet(module.encoder, (view.first for view in views))
     batches.epochs.load_state_dict(place)
 
 
