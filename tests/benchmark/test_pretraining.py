@@ -90,6 +90,17 @@ def test_a_row_holds_all_seeds_and_its_interval_holds_the_mean():
     assert f"| {row.mean:.2f} |" in markdown([row])
 
 
+def test_mistakes_are_counted_apart_and_ellipses_where_they_were_looked_at():
+    errors = (1.0, 2.0, 60.0, 3.0)
+    run = Run("c", "ours", 250, 0, 1e-3, 600)
+    looked = Result(run, 1.0, errors, 1.0, held=0.91)
+    before = Result(replace(run, seed=1), 1.0, errors, 1.0)
+    (row,) = rows([looked, before])
+    assert (row.far, row.held) == (0.25, 0.91)
+    assert rows([before])[0].held is None
+    assert "| 25.00% | 91.0% |" in markdown([row])
+
+
 def bench(tmp_path, store, run, **options):  # noqa: F811
     recipe = {
         "encoder": ENCODER,

@@ -17,7 +17,7 @@ from radiofix.training.batches import LabelledBatches
 from radiofix.training.checkpoints import RunFolder
 from radiofix.training.evaluate import (
     evaluate,
-    held_out_errors,
+    held_out,
     implied,
     part_links,
     summary,
@@ -234,9 +234,10 @@ def test_simulated_supervision_places_users_without_a_label(tmp_path, store, rec
     for name, tensor in heads.items():
         assert torch.equal(tensor, after[f"localizer.head.{name}"]), name
     told = evaluate(tmp_path / "none", open_paths(store))
-    untouched = held_out_errors(recipe(**start), None, 1000)
-    assert untouched.mean().item() == pytest.approx(told["mean"], rel=1e-6)
-    assert len(untouched) == told["answers"]
+    untouched = held_out(recipe(**start), None, 1000)
+    assert untouched.errors.mean().item() == pytest.approx(told["mean"], rel=1e-6)
+    assert len(untouched.errors) == told["answers"]
+    assert 0 <= untouched.honesty["held_at_90"] <= 1
     tuned = run(recipe(**start, training={"steps": 4}), tmp_path / "some")
     assert tuned.progress.step == 4
     assert finetuned(tmp_path / "some")[1].head == Part(**head)

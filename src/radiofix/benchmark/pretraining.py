@@ -21,7 +21,7 @@ import torch
 from radiofix.benchmark.metrics import interval
 from radiofix.data.store import open_paths
 from radiofix.training.checkpoints import RunFolder, provenance, write_whole
-from radiofix.training.evaluate import held_out_errors
+from radiofix.training.evaluate import held_out
 from radiofix.training.finetune import finetune
 from radiofix.training.launch import single
 from radiofix.training.localizing import fingerprint
@@ -36,6 +36,8 @@ FIRST_STEPS, MOST_STEPS = 600, 19_200
 WORTH = 0.02
 """Share of the validation error that doubling the steps must save to be worth it."""
 TEST_USERS = 4000
+FAR = 50.0
+"""Errors that are no inaccuracy, but a mistake [m]."""
 SEEDS = {10_000: (0,)}
 """Of a number of labels whose runs are long."""
 OTHER_SEEDS = (0, 1, 2)
@@ -98,6 +100,8 @@ class Result:
     errors: tuple[float, ...]
     """Of each test user [m]."""
     seconds: float
+    held: float | None = None
+    """Share of the test users inside their stated 90 % ellipses; None: not looked at."""
     start: str | None = None
     """SHA-256 of the weights that it began with; None: from scratch."""
     made: Mapping[str, Any] = field(default_factory=dict)
@@ -140,9 +144,10 @@ class Bench:
                 validation, seconds = figures["validation_mean"], figures["seconds"]
             else:
                 validation, seconds = math.inf, 0.0
-            errors = held_out_errors(recipe, place if run.steps else None, TEST_USERS)
-        told = tuple(np.round(errors, 3).tolist())
-        return Result(run, validation, told, seconds, self._start(run), made)
+            seen = held_out(recipe, place if run.steps else None, TEST_USERS)
+        told = tuple(np.round(seen.errors, 3).tolist())
+        held = seen.honesty.get("held_at_90")
+        return Result(run, validation, told, seconds, held, self._start(run), made)
 
     def _from(self, run: Run) -> str:
         """The pretraining run that a method begins with in a condition."""
@@ -248,6 +253,10 @@ class Row:
     """95 % of means when users and seeds are drawn again [m]."""
     median: float
     p90: float
+    far: float
+    """Share of users off by more than `FAR`: put on the wrong side, or down the street."""
+    held: float | None
+    """Share of users inside their stated 90 % ellipses, over the seeds that say it."""
 
 
 def rows(results: Iterable[Result], draws: int = 1000) -> list[Row]:
@@ -269,6 +278,7 @@ def every(out: Path) -> list[Result]:
 def _row(run: Run, same: Sequence[Result], draws: int) -> Row:
     errors = [np.asarray(result.errors) for result in same]
     together = np.concatenate(errors)
+    held = [result.held for result in same if result.held is not None]
     return Row(
         condition=run.condition,
         method=run.method,
@@ -280,18 +290,22 @@ def _row(run: Run, same: Sequence[Result], draws: int) -> Row:
         interval=interval(errors, draws=draws),
         median=float(np.median(together)),
         p90=float(np.quantile(together, 0.9)),
+        far=float((together > FAR).mean()),
+        held=float(np.mean(held)) if held else None,
     )
 
 
 def markdown(table: Sequence[Row]) -> str:
     """The table for people."""
     lines = [
-        "| condition | labels | method | mean [m] | 95 % | median | 90 % | seeds | rate | steps |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| condition | labels | method | mean [m] | 95 % | median | 90 % | over 50 m | held "
+        "| seeds | rate | steps |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {r.condition} | {r.labels:,} | {r.method} | {r.mean:.2f} | "
         f"{r.interval[0]:.2f} to {r.interval[1]:.2f} | {r.median:.2f} | {r.p90:.2f} | "
+        f"{r.far:.2%} | {'' if r.held is None else f'{r.held:.1%}'} | "
         f"{r.seeds} | {r.rate:g} | {r.steps:,} |"
         for r in table
     ]
@@ -310,6 +324,7 @@ def _read(place: Path) -> Result:
         validation=math.inf if content["validation"] is None else content["validation"],
         errors=tuple(content["errors"]),
         seconds=content["seconds"],
+        held=content.get("held"),
         start=content.get("start"),
         made=content.get("made", {}),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,10 +143,18 @@ def evaluate(
     }
 
 
-def held_out_errors(
-    recipe: FinetuneRecipe, folder: RunFolder | None, users: int
-) -> Float[Tensor, " answer"]:
-    """Each answer's error on at most so many test users of the recipe's own store.
+@dataclass(frozen=True)
+class HeldOut:
+    """What a run answers test users."""
+
+    errors: Float[Tensor, " answer"]
+    """In the task's unit."""
+    honesty: dict[str, float]
+    """As `honesty` says it; empty where nothing was calibrated."""
+
+
+def held_out(recipe: FinetuneRecipe, folder: RunFolder | None, users: int) -> HeldOut:
+    """How far off a run is on at most so many test users of the recipe's own store.
 
     Args:
         recipe: of the run.
@@ -163,4 +171,5 @@ def held_out_errors(
             raise ValueError("no label and no pretrained head: name a run of simulated supervision")
         module = build_localizer(recipe, start).eval()
     store = open_paths(recipe.store)
-    return errors(module, part_links(recipe, store, module.task, "test", users, "cpu"))
+    links = part_links(recipe, store, module.task, "test", users, "cpu")
+    return HeldOut(errors(module, links), honesty(module, links))
