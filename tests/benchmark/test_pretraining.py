@@ -56,7 +56,13 @@ def test_steps_are_doubled_while_that_is_worth_two_percent(gain, steps):
 def test_steps_stop_at_the_smallest_whose_doubling_does_not_pay():
     errors = {600: 10.0, 1200: 8.0, 2400: 7.9, 4800: 1.0}
     do, _ = answer(lambda run: errors[run.steps])
+    assert enough_steps(do, "region-clean", 1000, 1e-3) == 1200
+
+
+def test_few_labels_train_for_as_many_steps_as_a_thousand():
+    do, asked = answer(lambda run: {600: 10.0, 1200: 8.0, 2400: 7.9}[run.steps])
     assert enough_steps(do, "region-clean", 250, 1e-3) == 1200
+    assert {run.labels for run in asked} == {1000}
 
 
 def test_all_methods_get_the_same_steps_and_seeds():

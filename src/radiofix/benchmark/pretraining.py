@@ -2,7 +2,8 @@
 
 The protocol, once for all: the learning rate of each method is searched at 1,000 labels; the number
 of steps is the smallest whose doubling betters the validation error of the network from scratch by
-less than 2 %, for each condition and number of labels; both choices look at validation users alone.
+less than 2 %, for each condition and number of labels from 1,000 on; both choices look at
+validation users alone.
 """
 
 from __future__ import annotations
@@ -210,8 +211,12 @@ def best_rate(do: Callable[[Run], Result], method: str, condition: str) -> float
 
 
 def enough_steps(do: Callable[[Run], Result], condition: str, labels: int, rate: float) -> int:
-    """The smallest number of steps whose doubling is not worth it, from scratch."""
-    steps = FIRST_STEPS
+    """The smallest number of steps whose doubling is not worth it, from scratch.
+
+    Below 1,000 labels it is the number for these: with few, one run's validation error says more
+    about its seed than about its steps.
+    """
+    steps, labels = FIRST_STEPS, max(labels, RATE_LABELS)
     before = do(Run(condition, SCRATCH, labels, 0, rate, steps)).validation
     while 2 * steps <= MOST_STEPS:
         after = do(Run(condition, SCRATCH, labels, 0, rate, 2 * steps)).validation
