@@ -103,6 +103,10 @@ class Result:
     seconds: float
     held: float | None = None
     """Share of the test users inside their stated 90 % ellipses; None: not looked at."""
+    toa: float | None = None
+    """Median error of the time of arrival that positions in line of sight imply [m]."""
+    aoa: float | None = None
+    """Of the angle of arrival [degrees]."""
     start: str | None = None
     """SHA-256 of the weights that it began with; None: from scratch."""
     made: Mapping[str, Any] = field(default_factory=dict)
@@ -147,8 +151,17 @@ class Bench:
                 validation, seconds = math.inf, 0.0
             seen = held_out(recipe, place if run.steps else None, TEST_USERS)
         told = tuple(np.round(seen.errors, 3).tolist())
-        held = seen.honesty.get("held_at_90")
-        return Result(run, validation, told, seconds, held, self._start(run), made)
+        return Result(
+            run=run,
+            validation=validation,
+            errors=told,
+            seconds=seconds,
+            held=seen.honesty.get("held_at_90"),
+            toa=seen.implied.get("toa_median"),
+            aoa=seen.implied.get("aoa_median"),
+            start=self._start(run),
+            made=made,
+        )
 
     def _from(self, run: Run) -> str:
         """The pretraining run that a method begins with in a condition."""
@@ -262,6 +275,10 @@ class Row:
     """Share of users off by more than `FAR`: put on the wrong side, or down the street."""
     held: float | None
     """Share of users inside their stated 90 % ellipses, over the seeds that say it."""
+    toa: float | None
+    """Median error of implied times of arrival, over the seeds that say it [m]."""
+    aoa: float | None
+    """Of implied angles of arrival [degrees]."""
 
 
 def rows(results: Iterable[Result], draws: int = 1000) -> list[Row]:
@@ -283,7 +300,6 @@ def every(out: Path) -> list[Result]:
 def _row(run: Run, same: Sequence[Result], draws: int) -> Row:
     errors = [np.asarray(result.errors) for result in same]
     together = np.concatenate(errors)
-    held = [result.held for result in same if result.held is not None]
     return Row(
         condition=run.condition,
         method=run.method,
@@ -296,25 +312,36 @@ def _row(run: Run, same: Sequence[Result], draws: int) -> Row:
         median=float(np.median(together)),
         p90=float(np.quantile(together, 0.9)),
         far=float((together > FAR).mean()),
-        held=float(np.mean(held)) if held else None,
+        held=_mean(result.held for result in same),
+        toa=_mean(result.toa for result in same),
+        aoa=_mean(result.aoa for result in same),
     )
+
+
+def _mean(told: Iterable[float | None]) -> float | None:
+    known = [value for value in told if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def markdown(table: Sequence[Row]) -> str:
     """The table for people."""
     lines = [
         "| condition | labels | method | mean [m] | 95 % | median | 90 % | over 50 m | held "
-        "| seeds | rate | steps |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| ToA [m] | AoA [°] | seeds | rate | steps |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {r.condition} | {r.labels:,} | {r.method} | {r.mean:.2f} | "
         f"{r.interval[0]:.2f} to {r.interval[1]:.2f} | {r.median:.2f} | {r.p90:.2f} | "
-        f"{r.far:.2%} | {'' if r.held is None else f'{r.held:.1%}'} | "
+        f"{r.far:.2%} | {_told(r.held, '.1%')} | {_told(r.toa, '.2f')} | {_told(r.aoa, '.2f')} | "
         f"{r.seeds} | {r.rate:g} | {r.steps:,} |"
         for r in table
     ]
     return "\n".join(lines) + "\n"
+
+
+def _told(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
 
 
 def _plain(result: Result) -> dict[str, Any]:
@@ -330,6 +357,8 @@ def _read(place: Path) -> Result:
         errors=tuple(content["errors"]),
         seconds=content["seconds"],
         held=content.get("held"),
+        toa=content.get("toa"),
+        aoa=content.get("aoa"),
         start=content.get("start"),
         made=content.get("made", {}),
     )

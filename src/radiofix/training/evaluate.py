@@ -150,7 +150,9 @@ class HeldOut:
     errors: Float[Tensor, " answer"]
     """In the task's unit."""
     honesty: dict[str, float]
-    """As `honesty` says it; empty where nothing was calibrated."""
+    """Of the stated ellipses, as `honesty` has it."""
+    implied: dict[str, float]
+    """Errors of times and angles of arrival, as `implied` has them."""
 
 
 def held_out(recipe: FinetuneRecipe, folder: RunFolder | None, users: int) -> HeldOut:
@@ -172,4 +174,4 @@ def held_out(recipe: FinetuneRecipe, folder: RunFolder | None, users: int) -> He
         module = build_localizer(recipe, start).eval()
     store = open_paths(recipe.store)
     links = part_links(recipe, store, module.task, "test", users, "cpu")
-    return HeldOut(errors(module, links), honesty(module, links))
+    return HeldOut(errors(module, links), honesty(module, links), implied(module, links))
