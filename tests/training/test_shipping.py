@@ -19,6 +19,7 @@ from radiofix.training.finetune import finetune
 from radiofix.training.localizing import finetuned
 from radiofix.training.pretrain import lesson, pretrain
 from radiofix.training.recipe import FinetuneRecipe, PretrainRecipe, read_recipe
+from radiofix.training.shipping import card
 
 ENCODER = {
     "class_path": "radiofix.models.radiofix.RadiofixEncoder",
@@ -158,9 +159,15 @@ def test_the_config_names_what_made_it_and_the_card_can_be_read(taught):
     assert known["figures"]["validation_mean"] > 0
     assert known["recipe"]["store"] == "miniature.zarr"
     assert known["recipe"]["pretrained"] == "run"
-    card = (taught / "localizer" / "README.md").read_text()
-    assert "parameters" in card
-    assert "validation_mean" in card
+    told = (taught / "localizer" / "README.md").read_text()
+    assert "parameters" in told
+    assert "validation_mean" in told
+
+
+def test_the_cards_in_the_package_are_those_of_their_configs():
+    for name in shelf.names():
+        told = (shelf.SHELF / name / shelf.CARD).read_text()
+        assert told == card(shelf.load(name), shelf.describe(name)), name
 
 
 def test_what_is_no_localizer_or_a_damaged_one_is_one_line(tmp_path, taught):

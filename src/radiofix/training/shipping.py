@@ -67,7 +67,7 @@ def card(localizer: Localizer, config: Mapping[str, Any]) -> str:
     """The model card: what it is, what made it, how far off it was."""
     count = sum(parameter.numel() for parameter in localizer.parameters())
     figures = config.get("figures", {})
-    rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in figures.items())
+    rows = "\n".join(f"| {name} | {_told(value)} |" for name, value in figures.items())
     store = config.get("store") or {}
     return (
         f"# A localizer of radiofix\n\n"
@@ -78,3 +78,8 @@ def card(localizer: Localizer, config: Mapping[str, Any]) -> str:
         f"({store.get('scenario', 'no scenario')}); the checksums of its arrays are there too.\n\n"
         f"| figure of the run | |\n|---|---|\n{rows}\n"
     )
+
+
+def _told(value: float) -> str:
+    """A figure for people: whole from a thousand on, else with four digits."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
