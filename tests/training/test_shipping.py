@@ -145,6 +145,17 @@ def test_pretraining_goes_on_from_another_runs_encoder_and_head(tmp_path, store,
     assert torch.equal(now[head.replace("simulated", "witnessed")], before[head])
 
 
+def test_an_encoder_that_remembers_goes_on_from_one_that_knows_no_station(store, simulated):
+    remembering = {**ENCODER, "init_args": {**ENCODER["init_args"], "known_stations": 3}}
+    recipe = witnessed(store, encoder=remembering, **{"from": str(simulated)})
+    module = lesson(recipe, open_paths(store), Fabric(accelerator="cpu", devices=1)).module
+    before = load_file(simulated / "model.safetensors")
+    now = module.state_dict()
+    assert all(torch.equal(now[n], before[n]) for n in before if n.startswith("encoder."))
+    assert int((~now["encoder.memory.station"].isnan()).any(-1).sum()) == 2
+    assert not now["encoder.memory.vectors"].any()
+
+
 def test_another_encoder_than_the_recipes_cannot_be_gone_on_from(store, simulated):
     other = {**ENCODER, "init_args": {**ENCODER["init_args"], "layers": 2}}
     recipe = witnessed(store, encoder=other, **{"from": str(simulated)})

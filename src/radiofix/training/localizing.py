@@ -62,15 +62,19 @@ class Start:
         return replace(recipe, encoder=self.encoder_part, head=head)
 
     def teach(self, module: Pretraining, recipe: PretrainRecipe) -> None:
-        """Gives its weights to a module that is to be pretrained further."""
-        if recipe.encoder != self.encoder_part:
+        """Gives its weights to a module that is to be pretrained further.
+
+        The module may remember stations where this one does not: it begins with strangers.
+        """
+        if self.encoder_part not in (recipe.encoder, _forgetful(recipe.encoder)):
             raise ValueError(
                 f"{recipe.pretrained} has another encoder than the recipe: "
                 f"{self.encoder_part.plain} against {recipe.encoder.plain}"
             )
         assert isinstance(module.encoder, nn.Module)
         assert isinstance(self.encoder, nn.Module)
-        module.encoder.load_state_dict(self.encoder.state_dict())
+        strict = recipe.encoder == self.encoder_part
+        module.encoder.load_state_dict(self.encoder.state_dict(), strict=strict)
         for objective in module.mixture.objectives.values():
             if isinstance(objective, Placing) and type(objective.head) is type(self.head):
                 assert self.head is not None
@@ -86,6 +90,12 @@ class Start:
         """Whether it has a head of the wanted class; None: of any."""
         mine = self.head_part
         return mine is not None and (wanted is None or wanted.class_path == mine.class_path)
+
+
+def _forgetful(encoder: Part) -> Part:
+    """The same encoder without a memory of stations."""
+    kept = {k: v for k, v in encoder.init_args.items() if k != "known_stations"}
+    return Part(encoder.class_path, kept)
 
 
 def pretrained(name: str) -> Start:
