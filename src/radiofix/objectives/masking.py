@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Complex, Int
 from torch import Tensor
 
 
@@ -15,14 +15,9 @@ class Mask(ABC):
 
     @abstractmethod
     def __call__(
-        self,
-        links: int,
-        antennas: int,
-        subcarriers: int,
-        generator: torch.Generator,
-        device: torch.device,
+        self, csi: Complex[Tensor, "link antenna subcarrier"], generator: torch.Generator
     ) -> Bool[Tensor, "link antenna subcarrier"]:
-        """Draws what is hidden (True) of each link."""
+        """Draws what is hidden (True) of each link, whether or not it looks at the CSI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +30,13 @@ class AntennaSubcarrierMask(Mask):
     """Neighbours that are hidden together: 1, 2, 4, 8 for a curriculum."""
 
     def __call__(
-        self,
-        links: int,
-        antennas: int,
-        subcarriers: int,
-        generator: torch.Generator,
-        device: torch.device,
+        self, csi: Complex[Tensor, "link antenna subcarrier"], generator: torch.Generator
     ) -> Bool[Tensor, "link antenna subcarrier"]:
         """Draws what is hidden (True) of each link."""
+        links, antennas, subcarriers = csi.shape
         hidden = (self.masked_antennas, self.masked_subcarriers)
         return antenna_subcarrier_mask(
-            links, antennas, subcarriers, *hidden, generator, device, self.run
+            links, antennas, subcarriers, *hidden, generator, csi.device, self.run
         )
 
 
@@ -58,16 +49,12 @@ class GridMask(Mask):
     """Antennas and subcarriers of a patch."""
 
     def __call__(
-        self,
-        links: int,
-        antennas: int,
-        subcarriers: int,
-        generator: torch.Generator,
-        device: torch.device,
+        self, csi: Complex[Tensor, "link antenna subcarrier"], generator: torch.Generator
     ) -> Bool[Tensor, "link antenna subcarrier"]:
         """Draws what is hidden (True) of each link."""
+        links, antennas, subcarriers = csi.shape
         return grid_mask(
-            links, antennas, subcarriers, self.masked_patches, self.patch, generator, device
+            links, antennas, subcarriers, self.masked_patches, self.patch, generator, csi.device
         )
 
 
@@ -79,16 +66,12 @@ class StripMask(Mask):
     masked_subcarriers: int
 
     def __call__(
-        self,
-        links: int,
-        antennas: int,
-        subcarriers: int,
-        generator: torch.Generator,
-        device: torch.device,
+        self, csi: Complex[Tensor, "link antenna subcarrier"], generator: torch.Generator
     ) -> Bool[Tensor, "link antenna subcarrier"]:
         """Draws what is hidden (True) of each link."""
+        links, antennas, subcarriers = csi.shape
         hidden = (self.masked_antennas, self.masked_subcarriers)
-        return strip_mask(links, antennas, subcarriers, *hidden, generator, device)
+        return strip_mask(links, antennas, subcarriers, *hidden, generator, csi.device)
 
 
 def antenna_subcarrier_mask(

@@ -38,8 +38,7 @@ class Sfmcm(Objective):
     def prepare(self, views: Views, generator: torch.Generator) -> Prepared:
         """Hides entries of the first view; the target is on the scale that the encoder sees."""
         csi = views.first.csi
-        links, antennas, subcarriers = csi.shape
-        drawn = self.mask(links, antennas, subcarriers, generator, csi.device)
+        drawn = self.mask(csi, generator)
         visible = csi.masked_fill(drawn, 0)
         target = unit_power(csi, observed_power(visible))
         # What no pilot observed is not known, hence no target.
@@ -55,6 +54,18 @@ class Sfmcm(Objective):
         """The channel as the decoder rebuilds it, and the true one as the encoder sees it."""
         target, _ = prepared.targets
         return self.decoder(latent.part(*self.part)), latent.seen(target, prepared.soundings[0])
+
+
+class MaskedAutoencoding(Sfmcm):
+    """Reconstructs all of a channel of which some was hidden: SigMap's eq. 7.
+
+    The squared error over everything that was observed, hidden or not, over that energy.
+    """
+
+    def forward(self, latents: Sequence[Latent], prepared: Prepared) -> Tensor:
+        """The mean NMSE of the links."""
+        rebuilt, target = self.rebuilt(latents[0], prepared)
+        return hidden_nmse(rebuilt, target, target != 0).mean()
 
 
 def hidden_nmse(
