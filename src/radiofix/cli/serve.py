@@ -1,4 +1,4 @@
-"""`radiofix serve`: fixes over HTTP."""
+"""`radiofix serve`: fixes over HTTP, and a live map of them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import argparse
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from radiofix.cli.terminal import add_command, positive_float, positive_int
 
+if TYPE_CHECKING:
+    from radiofix.serving.http.app import Companion
+    from radiofix.serving.http.scene import Scene
+
 NEEDED = ("fastapi", "uvicorn", "prometheus_client")
+MODEL = "radiofix-nano"
 MEGABYTE = 10**6
 MILLISECOND = 1e-3
 
@@ -17,7 +23,14 @@ MILLISECOND = 1e-3
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds `serve`."""
     command = add_command(commands, "serve", run, "Answer CSI with fixes over HTTP.")
-    command.add_argument("--model", default="radiofix-nano", help="a name or a finished run")
+    command.add_argument(
+        "--model",
+        default=None,
+        help=f"a name or a finished run; None: {MODEL}, or what was taught O1 with --demo",
+    )
+    command.add_argument(
+        "--demo", action="store_true", help="people walk through the street of the package"
+    )
     command.add_argument(
         "--stations",
         type=Path,
@@ -56,7 +69,6 @@ def run(options: argparse.Namespace) -> int:
     from radiofix.serving.http.running import run as serve
     from radiofix.serving.http.security import guard_of
     from radiofix.serving.http.service import Service
-    from radiofix.serving.sites import read_site
 
     guard = guard_of(options.host, options.tokens)
     limits = Limits(
@@ -65,18 +77,41 @@ def run(options: argparse.Namespace) -> int:
         queue_links=options.queue,
         body_bytes=int(options.max_mb * MEGABYTE),
     )
-    site = None if options.stations is None else read_site(options.stations)
+    model, scene, companions = _played(options)
     # A folder's place is nothing that clients should know.
-    name = Path(options.model).name
-    service = Service(name, load(options.model), site, limits, options.threads)
+    name = Path(model).name
+    service = Service(name, load(model), scene, limits, options.threads)
     service.warm()
 
     def announce(address: str) -> None:
-        told = f"{name} answers at {address} (Ctrl+C stops it)"
+        told = f"{name} answers at {address}, a live map too (Ctrl+C stops it)"
         print(json.dumps({"url": address}) if options.json else told, flush=True)
 
-    serve(create_app(service, guard), options.host, options.port, announce)
+    serve(create_app(service, guard, companions), options.host, options.port, announce)
     return 0
+
+
+def _played(options: argparse.Namespace) -> tuple[str, Scene, list[Companion]]:
+    """The model, the scene, and who walks in it."""
+    if not options.demo:
+        return options.model or MODEL, _scene(options.stations), []
+    if options.stations is not None:
+        raise ValueError(f"--demo has stations of its own: leave --stations {options.stations} out")
+    from radiofix.demo import replay
+
+    scene, people = replay.usual()
+    return options.model or replay.MODEL, scene, [people.run]
+
+
+def _scene(stations: Path | None) -> Scene:
+    """Of a store with its buildings, of a file, or of nothing."""
+    from radiofix.data.store import open_paths
+    from radiofix.serving.http.scene import Scene
+    from radiofix.serving.sites import read_site
+
+    if stations is None:
+        return Scene()
+    return Scene.of(open_paths(stations)) if stations.is_dir() else Scene(read_site(stations))
 
 
 def _port(text: str) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 from radiofix.serving.http.app import create_app
 from radiofix.serving.http.bodies import NPZ
 from radiofix.serving.http.limits import Limits
+from radiofix.serving.http.scene import Scene
 from radiofix.serving.http.security import SameMachine
 from radiofix.serving.http.service import Service
 from serving.walks import small_model
@@ -25,7 +26,7 @@ HERE = "http://127.0.0.1"
 
 
 def service_of(limits=Limits(), site=None, model=None):  # noqa: B008 - frozen
-    return Service("small", model or small_model(), site, limits, threads=1)
+    return Service("small", model or small_model(), Scene(site), limits, threads=1)
 
 
 @asynccontextmanager

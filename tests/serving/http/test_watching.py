@@ -112,7 +112,7 @@ def test_the_stream_is_as_closed_as_the_rest():
 def test_who_listens_too_slowly_misses_the_oldest_and_is_told():
     async def slow():
         broadcast = Broadcast(1)
-        with broadcast.listener() as listener:
+        with broadcast.listeners.listener() as listener:
             for _ in range(BACKLOG + 3):
                 broadcast.tell(b"[]", 0.1)
             return [json.loads(await listener.next()) for _ in range(BACKLOG + 1)]

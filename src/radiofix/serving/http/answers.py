@@ -63,9 +63,10 @@ def fixes_json(fixes: Fixes, site: Site) -> bytes:
     return pydantic_core.to_json(made, inf_nan_mode="null")
 
 
-def answer(model: str, site: Site, fixes: bytes) -> bytes:
+def answer(model: str, site: Site, number: int, fixes: bytes) -> bytes:
     """A `LocateAnswer` round fixes that are JSON already."""
-    head = pydantic_core.to_json({"model": model, "frame": Style(site.origin).frame})
+    told = {"model": model, "frame": Style(site.origin).frame, "number": number}
+    head = pydantic_core.to_json(told)
     return head[:-1] + b',"fixes":' + fixes + b"}\n"
 
 

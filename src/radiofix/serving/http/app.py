@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi import FastAPI, Query, Request, Response, WebSocket
+from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 
@@ -14,23 +16,29 @@ from radiofix.models.pretrained import names
 from radiofix.serving.http.answers import stations_told
 from radiofix.serving.http.bodies import ARROW, JSON, NPZ
 from radiofix.serving.http.metrics import CONTENT_TYPE, Counted
+from radiofix.serving.http.pages import File, page_files
 from radiofix.serving.http.refusals import (
     PROBLEM,
     Refusal,
     tell_failure,
+    tell_query,
     tell_refusal,
     tell_routing,
 )
 from radiofix.serving.http.schemas import (
     EXAMPLES,
+    QUERY,
+    ChannelAnswer,
+    ChannelAsked,
     Health,
     LocateAnswer,
     LocateRequest,
+    MapAnswer,
     ModelsAnswer,
     Problem,
     StationsAnswer,
 )
-from radiofix.serving.http.security import Guard, Guarded
+from radiofix.serving.http.security import OPEN, Guard, Guarded
 from radiofix.serving.http.service import Service
 from radiofix.serving.http.shedding import Shedding
 from radiofix.serving.http.streaming import stream
@@ -45,18 +53,36 @@ REFUSALS = {
     422: "The body says what makes no sense, or does not suit the model",
     503: "The queue is full: come again after Retry-After seconds",
 }
-LOCATE = "/v1/locate"
-PATHS = (LOCATE, "/v1/models", "/v1/stations", "/metrics", "/healthz", "/openapi.json")
+MISSING = {
+    401: REFUSALS[401],
+    404: "Of this user or this fix no channel is kept",
+    422: "Neither a user, nor a request and a row",
+}
+LOCATE, CHANNELS, MAP = "/v1/locate", "/v1/channels", "/v1/map"
+PATHS = (
+    LOCATE,
+    CHANNELS,
+    MAP,
+    "/v1/models",
+    "/v1/stations",
+    "/metrics",
+    "/healthz",
+    "/openapi.json",
+    "/",
+)
 """That are counted by name."""
 SCHEMAS = "#/components/schemas/{model}"
+Companion = Callable[[Service], Coroutine[Any, Any, None]]
+"""What runs beside the answers for as long as there are any."""
 
 
-def create_app(service: Service, guard: Guard) -> FastAPI:
+def create_app(service: Service, guard: Guard, companions: Sequence[Companion] = ()) -> FastAPI:
     """The application of one service behind a guard."""
+    files = page_files()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with service.running():
+        async with service.running(), _beside(service, companions):
             yield
 
     # The pages of FastAPI's documentation load scripts from elsewhere: this server serves none.
@@ -69,15 +95,41 @@ def create_app(service: Service, guard: Guard) -> FastAPI:
         lifespan=lifespan,
     )
     _add_paths(app, service)
+    _add_files(app, files)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]  # FastAPI's own way
     app.add_exception_handler(Refusal, tell_refusal)
     app.add_exception_handler(HTTPException, tell_routing)
+    app.add_exception_handler(RequestValidationError, tell_query)
     app.add_exception_handler(Exception, tell_failure)
     # The last one added stands first: strangers are kept out before there is talk of room.
     app.add_middleware(Shedding, path=LOCATE, expect_room=service.expect_room)
-    app.add_middleware(Guarded, guard=guard)
+    # The page holds no secret, and asks for the token itself.
+    app.add_middleware(Guarded, guard=guard, open_paths=(*OPEN, *files))
     app.add_middleware(Counted, metrics=service.metrics, paths=PATHS)
     return app
+
+
+@asynccontextmanager
+async def _beside(service: Service, companions: Sequence[Companion]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(companion(service)) for companion in companions]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+def _add_files(app: FastAPI, files: dict[str, File]) -> None:
+    def sender(file: File) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        async def send(request: Request) -> Response:
+            return file.response(request)
+
+        return send
+
+    for path, file in files.items():
+        app.add_api_route(path, sender(file), methods=["GET", "HEAD"], include_in_schema=False)
 
 
 def _add_paths(app: FastAPI, service: Service) -> None:
@@ -97,19 +149,36 @@ def _add_paths(app: FastAPI, service: Service) -> None:
     async def stations() -> StationsAnswer:
         return StationsAnswer.model_validate(stations_told(service.site))
 
+    @app.get(MAP, summary="Buildings round the stations, for maps", response_model=MapAnswer)
+    async def scene() -> Response:
+        return Response(service.map, media_type=JSON)
+
+    @app.get(
+        CHANNELS,
+        summary="A latest channel as pictures: magnitude, and power over azimuth and delay",
+        response_model=ChannelAnswer,
+        responses={status: _refusal(text) for status, text in MISSING.items()},
+    )
+    async def channels(asked: Annotated[ChannelAsked, Query()]) -> Response:
+        return Response(await service.channel(asked.key), media_type=JSON)
+
     @app.post(
         LOCATE,
         summary="Where the users of some CSI are",
         response_model=LocateAnswer,
         responses={status: _refusal(text) for status, text in REFUSALS.items()},
-        openapi_extra={"requestBody": _bodies()},
+        openapi_extra={"requestBody": _bodies(), "parameters": QUERY},
     )
     async def locate(request: Request) -> Response:
         return Response(await service.locate(request), media_type=JSON)
 
     @app.websocket("/v1/fixes")
     async def fixes(socket: WebSocket) -> None:
-        await stream(socket, service.broadcast)
+        await stream(socket, service.broadcast.listeners)
+
+    @app.websocket("/v1/live")
+    async def live(socket: WebSocket) -> None:
+        await stream(socket, service.live.viewers)
 
 
 def _models(service: Service) -> list[dict[str, Any]]:

@@ -56,6 +56,8 @@ class Asked:
     track: Numbers | None = None
     station: Numbers | None = None
     """(user,) of three axes: the number of the station that received each row."""
+    user_position: Numbers | None = None
+    """(user, 3) where the users were, NaN where nobody knows: for viewers, not for models."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +67,10 @@ class Question:
     heard: Heard
     site: Site
     """Its stations; with an origin where that is known."""
+    named: bool = False
+    """Whether the client said which user is which."""
+    truth: Numbers | None = None
+    """(fix, 3) where the users were, where the client said so [m]."""
 
 
 def understand(asked: Asked, own: Site | None, limits: Limits) -> Question:
@@ -83,20 +89,23 @@ def understand(asked: Asked, own: Site | None, limits: Limits) -> Question:
     rows, stations, antennas, subcarriers = csi.shape
     labels = _labels(asked, rows)
     reception = _reception(asked, site, antennas, subcarriers)
+    truth = _truth(asked, rows)
     if asked.station is None:
         if stations != len(site.stations):
             raise ValueError(
                 f"csi has {stations} stations, {len(site.stations)} are given: name in stations "
                 "those that heard, in the order of the csi"
             )
-        return Question(heard(TITLE, csi, reception, labels), site)
+        sent = heard(TITLE, csi, reception, labels)
+        return Question(sent, site, asked.user is not None, truth)
     if stations > 1:
         raise ValueError("csi has an axis of stations and a station a row: leave one out")
     station = _station(asked.station, rows, len(site.stations))
     first = _first_rows(labels) if asked.user is not None else np.arange(rows)
     fix = np.searchsorted(first, np.arange(rows), "right") - 1
     links = torch.from_numpy(station), torch.from_numpy(fix)
-    return Question(heard_links(TITLE, csi[:, 0], reception, *links, labels[first]), site)
+    sent = heard_links(TITLE, csi[:, 0], reception, *links, labels[first])
+    return Question(sent, site, asked.user is not None, None if truth is None else truth[first])
 
 
 def _site(asked: Asked, own: Site | None) -> Site:
@@ -206,6 +215,13 @@ def _labels(asked: Asked, rows: int) -> Labels:
         column("time", np.full(rows, np.nan)),
         _whole("track", column("track", np.full(rows, float(NO_TRACK)))),
     )
+
+
+def _truth(asked: Asked, rows: int) -> Numbers | None:
+    truth = asked.user_position
+    if truth is not None and truth.shape != (rows, 3):
+        raise ValueError(f"user_position has shape {truth.shape}, expected ({rows}, 3)")
+    return truth
 
 
 def _station(column: Numbers, rows: int, stations: int) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -27,7 +28,7 @@ from radiofix.types import Station
 JSON, NPZ = "application/json", "application/x-npz"
 ARROW = "application/vnd.apache.arrow.stream"
 NUMBERS = ("bandwidth", "ula_spacing", "first_subcarrier")
-PLACES = ("antenna_position", "antenna_wavelengths")
+PLACES = ("antenna_position", "antenna_wavelengths", "user_position")
 ROWS = ("frequency", "user", "time", "track", "station")
 SITE = ("station_position", "station_orientation", "carrier_frequency")
 NAMES = ("csi", "csi_real", "csi_imag", *NUMBERS, *ROWS, *PLACES, *SITE, "stations")
@@ -105,6 +106,22 @@ def decoder_of(request: Request) -> Decoder:
     if kind not in DECODERS:
         raise Refusal(415, f"Content-Type {kind[:60]!r} is none of {', '.join(DECODERS)}")
     return DECODERS[kind]
+
+
+def completed(asked: Asked, query: Mapping[str, str]) -> Asked:
+    """What was asked, with the bandwidth and the antennas' spacing of the query if it lacks them.
+
+    Args:
+        asked: in the body.
+        query: of the address.
+    """
+    lacking = []
+    if asked.bandwidth is None and asked.frequency is None:
+        lacking.append("bandwidth")
+    if asked.ula_spacing is None and asked.antenna_position is None:
+        lacking += ["ula_spacing"] * (asked.antenna_wavelengths is None)
+    given: dict[str, Any] = {name: _number(name, query[name]) for name in lacking if name in query}
+    return dataclasses.replace(asked, **given)
 
 
 def from_json(body: bytes, limits: Limits) -> Asked:
@@ -269,6 +286,13 @@ def _one(name: str, values: Array) -> float:
     if number.size != 1 or not np.isfinite(number).all():
         raise ValueError(f"{name} must be one finite number")
     return float(number[0])
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{name} of the query must be a number, got {text[:40]!r}") from None
 
 
 def _threes(name: str, values: Array) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -47,6 +48,14 @@ async def tell_routing(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     reason = f"{request.method} {request.url.path[:100]}: {error.detail}, see /openapi.json"
     return problem(error.status_code, reason, error.headers)
+
+
+async def tell_query(request: Request, error: Exception) -> Response:
+    """Of a query that says what makes no sense."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"][1:]) or "the query"
+    return problem(422, f"{place}: {first['msg']}")
 
 
 async def tell_failure(request: Request, error: Exception) -> Response:

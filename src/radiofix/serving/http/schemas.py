@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 ANTENNAS, SUBCARRIERS = 4, 8
 
@@ -51,6 +51,18 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 }
 
 
+QUERY = [
+    {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "schema": {"type": "number", "exclusiveMinimum": 0},
+        "description": f"If the body has no {name} [{unit}]",
+    }
+    for name, unit in (("bandwidth", "Hz"), ("ula_spacing", "wavelengths"))
+]
+
+
 class Strict(BaseModel):
     """Nothing that is not known is taken."""
 
@@ -92,6 +104,9 @@ class LocateRequest(Strict):
     )
     first_subcarrier: int | None = Field(None, description="Number of the lowest; null: -(N // 2)")
     user: list[int] | None = Field(None, description="The client's own number of each row")
+    user_position: list[tuple[float, float, float]] | None = Field(
+        None, description="Where the users were, where that is known: for viewers of the map [m]"
+    )
     time: list[float] | None = Field(None, description="[s]")
     track: list[int] | None = Field(None, description="Of which moving user")
     station: list[int] | None = Field(
@@ -131,6 +146,7 @@ class LocateAnswer(BaseModel):
 
     model: str
     frame: str
+    number: int = Field(description="Of this request in the streams of fixes")
     fixes: list[FixMade]
 
 
@@ -145,6 +161,97 @@ class StationsAnswer(BaseModel):
 
     frame: str
     stations: list[StationKnown]
+
+
+class BuildingProperties(BaseModel):
+    """Of one part of a building."""
+
+    building: int
+    base: float = Field(description="[m]")
+    top: float = Field(description="[m]")
+
+
+class Outline(BaseModel):
+    """Rings in metres of the scene: the outer one counter-clockwise, then those of courts."""
+
+    type: Literal["Polygon"]
+    coordinates: list[list[tuple[float, float]]]
+
+
+class Building(BaseModel):
+    """A footprint with heights."""
+
+    type: Literal["Feature"]
+    geometry: Outline
+    properties: BuildingProperties
+
+
+class MapAnswer(BaseModel):
+    """GeoJSON, but in the scene's own metres, as `frame` says."""
+
+    type: Literal["FeatureCollection"]
+    frame: str
+    extent: tuple[float, float, float, float] | None = Field(
+        description="West, south, east, north end of where users are to be expected [m]"
+    )
+    about: str | None = Field(description="Where the fixes come from, where that is to be said")
+    features: list[Building]
+
+
+class ChannelAsked(BaseModel):
+    """Either a user, or a request and a row."""
+
+    user: int | None = Field(None, description="The client's own number: its latest channel")
+    request: int | None = Field(None, description="The number of a request in the streams")
+    row: int | None = Field(None, description="Of the request: of users without a number")
+
+    @model_validator(mode="after")
+    def _expect_either(self) -> ChannelAsked:
+        if (self.user is None) == (self.request is None or self.row is None):
+            raise ValueError("ask for a user, or for a request and a row")
+        return self
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """As channels are kept."""
+        asked = (self.user, self.request, self.row)
+        return tuple(number for number in asked if number is not None)
+
+
+class Picture(BaseModel):
+    """Levels over rows and columns."""
+
+    rows: int
+    columns: int
+    top_db: float = Field(description="Of the brightest [dB]")
+    range_db: float = Field(description="From the brightest to level 0 [dB]")
+    levels: str = Field(description="A byte each, row by row, 255 the brightest; base64")
+
+
+class Profile(Picture):
+    """Power over azimuth (rows) and delay (columns)."""
+
+    azimuth: tuple[float, float] = Field(description="Of the first and the last row [rad]")
+    delay: tuple[float, float] = Field(description="Of the first and the last column [s]")
+
+
+class LinkShown(BaseModel):
+    """What one station heard."""
+
+    station: str
+    antennas: int
+    subcarriers: int
+    magnitude: Picture = Field(description="Antennas over subcarriers")
+    profile: Profile | None = Field(description="Null of a single subcarrier")
+
+
+class ChannelAnswer(BaseModel):
+    """The channels of one fix."""
+
+    user: int | None
+    request: int
+    row: int
+    links: list[LinkShown]
 
 
 class ModelKnown(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -73,13 +73,13 @@ class SameMachine:
 class Guarded:
     """An application behind a guard."""
 
-    def __init__(self, app: ASGIApp, guard: Guard) -> None:
-        self.app, self.guard = app, guard
+    def __init__(self, app: ASGIApp, guard: Guard, open_paths: Collection[str] = OPEN) -> None:
+        self.app, self.guard, self.open_paths = app, guard, frozenset(open_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hands on what is let in."""
         refusal = None
-        if scope["type"] in ("http", "websocket") and scope["path"] not in OPEN:
+        if scope["type"] in ("http", "websocket") and scope["path"] not in self.open_paths:
             refusal = self.guard.refusal(scope)
         if refusal is None:
             await self.app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""One server's parts: a model, its stations, the batches, the counters, the stream."""
+"""One server's parts: a model, its scene, the batches, the counters, what is told to listeners."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from pydantic_core import to_json
 from starlette.requests import Request
 
 from radiofix.models.localizer import Localizer
@@ -18,17 +19,20 @@ from radiofix.serving.fixes import Fixes
 from radiofix.serving.http.answers import answer, fixes_json
 from radiofix.serving.http.asking import Question, understand
 from radiofix.serving.http.batching import Batcher
-from radiofix.serving.http.bodies import Decoder, Intake, decoder_of, from_json
+from radiofix.serving.http.bodies import Decoder, Intake, completed, decoder_of, from_json
+from radiofix.serving.http.channels import Channels, Kept, Key, channel_told, kept_of
 from radiofix.serving.http.limits import Limits
+from radiofix.serving.http.live import Live, drawn
 from radiofix.serving.http.metrics import Metrics
 from radiofix.serving.http.refusals import Refusal
+from radiofix.serving.http.scene import Scene, map_told
 from radiofix.serving.http.schemas import EXAMPLES
 from radiofix.serving.http.streaming import Broadcast
 from radiofix.serving.locating import locate
-from radiofix.serving.sites import Site
 from radiofix.serving.soundings import Heard
 
 USUAL = Limits()
+NOWHERE = Scene()
 T = TypeVar("T")
 
 
@@ -39,7 +43,7 @@ class Service:
         self,
         name: str,
         model: Localizer,
-        site: Site | None = None,
+        scene: Scene = NOWHERE,
         limits: Limits = USUAL,
         threads: int | None = None,
     ) -> None:
@@ -48,20 +52,22 @@ class Service:
         Args:
             name: that clients are told.
             model: with a position head, on the CPU.
-            site: stations that requests need not bring along.
+            scene: with stations that requests need not bring along, and what viewers are shown.
             limits: of what is taken.
             threads: that the model computes with; None: as many as torch takes.
         """
-        self.name, self.model, self.site, self.limits = name, model, site, limits
+        self.name, self.model, self.limits = name, model, limits
+        self.site, self.map = scene.site, to_json(map_told(scene))
         self.metrics = Metrics()
         self.broadcast = Broadcast(limits.listeners)
+        self.live, self._channels = Live(limits.listeners), Channels()
         self._batcher = Batcher(self._located, limits, self.metrics, threads)
         self._intake = Intake(limits)
         # Bodies are unpacked and packed beside the loop, a few at a time.
         self._packers = ThreadPoolExecutor(2, "radiofix-body")
         self.metrics.watch(
             lambda: self._batcher.waiting,
-            lambda: self.broadcast.listeners,
+            lambda: self.broadcast.listeners.count + self.live.viewers.count,
         )
 
     def warm(self) -> None:
@@ -91,19 +97,44 @@ class Service:
         start = time.perf_counter()
         decode = decoder_of(request)
         async with self._intake.body(request) as body:
-            question = await self._beside(self._understood, decode, body)
+            question = await self._beside(self._understood, decode, body, request.query_params)
+        number, told = await self.fixed(question, start)
+        return answer(self.name, question.site, number, told)
+
+    async def fixed(self, question: Question, start: float) -> tuple[int, bytes]:
+        """The number of a request, and its fixes as JSON, once all who listen were told of them.
+
+        Args:
+            question: that was understood.
+            start: when it came, by `time.perf_counter`.
+
+        Raises:
+            Refusal: where there is no room, or where the model can make nothing of it.
+        """
         try:
             fixes = await self._batcher.ask(question.heard)
         except ValueError as error:
             raise Refusal(422, str(error)) from error
+        seconds = time.perf_counter() - start
         self.metrics.made(fixes)
         told = await self._beside(fixes_json, fixes, question.site)
-        self.broadcast.tell(told, time.perf_counter() - start)
-        return answer(self.name, question.site, told)
+        number = self.broadcast.tell(told, seconds)
+        self.live.count(len(fixes))
+        if self.live.watched:
+            seen, kept = await self._beside(_seen, number, question, fixes)
+            self._channels.keep(kept)
+            self.live.tell(seen, seconds)
+        return number, told
 
-    def _understood(self, decode: Decoder, body: bytes) -> Question:
+    async def channel(self, key: Key) -> bytes:
+        """The answer to `GET /v1/channels`."""
+        kept = self._channels.find(key)
+        return await self._beside(lambda: to_json(channel_told(kept)))
+
+    def _understood(self, decode: Decoder, body: bytes, query: Mapping[str, str]) -> Question:
         try:
-            return understand(decode(body, self.limits), self.site, self.limits)
+            asked = completed(decode(body, self.limits), query)
+            return understand(asked, self.site, self.limits)
         except ValueError as error:
             raise Refusal(422, str(error)) from error
 
@@ -114,3 +145,8 @@ class Service:
     async def _beside(self, work: Callable[..., T], *arguments: Any) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._packers, work, *arguments)
+
+
+def _seen(number: int, question: Question, fixes: Fixes) -> tuple[list[dict[str, Any]], list[Kept]]:
+    """What viewers are told of a request, and the channels that they may ask for."""
+    return drawn(number, question, fixes), kept_of(number, question)

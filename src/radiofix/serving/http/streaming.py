@@ -1,4 +1,4 @@
-"""`/v1/fixes`: every fix, as it is made, to whoever listens."""
+"""What is told to whoever listens, over WebSockets; `/v1/fixes`: every fix, as it is made."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ TRY_AGAIN = 1013
 class Listener:
     """One who listens; who is too slow misses the oldest, and is told how many."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._backlog: deque[str] = deque()
         self._missed = 0
         self._arrived = asyncio.Event()
 
     def tell(self, message: str) -> None:
         """Adds a message, in place of the oldest if there are too many."""
-        if len(self._backlog) >= BACKLOG:
+        if len(self._backlog) >= self._most:
             self._backlog.popleft()
             self._missed += 1
         self._backlog.append(message)
@@ -45,55 +46,72 @@ class Listener:
         return self._backlog.popleft()
 
 
-class Broadcast:
-    """Hands every message to all who listen."""
+class Listeners:
+    """Those who listen to one stream."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._listeners: set[Listener] = set()
-        self._number = 0
+    def __init__(self, most: int, backlog: int) -> None:
+        """Lets in so many.
+
+        Args:
+            most: listeners at a time.
+            backlog: messages that one of them may lag behind.
+        """
+        self._most, self._backlog = most, backlog
+        self._all: set[Listener] = set()
 
     @property
-    def listeners(self) -> int:
+    def count(self) -> int:
         """How many listen."""
-        return len(self._listeners)
+        return len(self._all)
 
     @property
     def full(self) -> bool:
         """Whether nobody else may listen."""
-        return len(self._listeners) >= self._most
+        return len(self._all) >= self._most
 
-    def tell(self, fixes: bytes, seconds: float) -> None:
-        """Tells all of the fixes of one request, a JSON list.
+    def tell(self, message: str) -> None:
+        """Tells all."""
+        for listener in self._all:
+            listener.tell(message)
+
+    @contextmanager
+    def listener(self) -> Iterator[Listener]:
+        """Somebody who listens for a while."""
+        one = Listener(self._backlog)
+        self._all.add(one)
+        try:
+            yield one
+        finally:
+            self._all.discard(one)
+
+
+class Broadcast:
+    """Hands every fix to all who listen."""
+
+    def __init__(self, most: int) -> None:
+        self.listeners = Listeners(most, BACKLOG)
+        self._number = 0
+
+    def tell(self, fixes: bytes, seconds: float) -> int:
+        """Tells all of the fixes of one request, a JSON list; gives the request's number.
 
         Args:
             fixes: of `FixMade`.
             seconds: from the request to its fixes.
         """
         self._number += 1
-        if self._listeners:
+        if self.listeners.count:
             head = f'{{"number":{self._number},"seconds":{seconds:.6f},"fixes":'
-            message = f"{head}{fixes.decode()}}}"
-            for listener in self._listeners:
-                listener.tell(message)
-
-    @contextmanager
-    def listener(self) -> Iterator[Listener]:
-        """Somebody who listens for a while."""
-        one = Listener()
-        self._listeners.add(one)
-        try:
-            yield one
-        finally:
-            self._listeners.discard(one)
+            self.listeners.tell(f"{head}{fixes.decode()}}}")
+        return self._number
 
 
-async def stream(socket: WebSocket, broadcast: Broadcast) -> None:
+async def stream(socket: WebSocket, listeners: Listeners) -> None:
     """Sends what is told until the listener goes."""
-    if broadcast.full:
+    if listeners.full:
         await socket.close(TRY_AGAIN, "too many listen: come again")
         return
-    with broadcast.listener() as listener:
+    with listeners.listener() as listener:
         await socket.accept(subprotocol(socket.scope))
         async with anyio.create_task_group() as both:
             both.start_soon(_send, socket, listener)
