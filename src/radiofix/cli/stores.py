@@ -1,4 +1,4 @@
-"""`radiofix info`, `check` and `pack`: what a store holds, whether it is sound, less of it."""
+"""`radiofix info`, `check`, `pack` and `join`: a store told, examined, made smaller or larger."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from radiofix.cli.terminal import add_command, output_path, positive_int, say
 from radiofix.data.check import check
+from radiofix.data.joining import join
 from radiofix.data.packing import pack
 from radiofix.data.store import open_paths
 from radiofix.data.summary import summarise, table
@@ -14,7 +15,7 @@ from radiofix.scenes.outdoors import inside_buildings
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds `info`, `check` and `pack`."""
+    """Adds `info`, `check`, `pack` and `join`."""
     for name, run, description in (
         ("info", info, "Tell what a store holds."),
         ("check", check_store, "Look for damage and for what physics forbids; 1 if there is any."),
@@ -28,6 +29,22 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument("--paths", type=positive_int, default=None, help="None: all")
     command.add_argument("--user-angles", action="store_true", help="keep directions at the user")
     command.add_argument("--seed", type=int, default=0)
+    command = add_command(commands, "join", join_stores, "Put scenes beside each other in one.")
+    command.add_argument("stores", type=Path, nargs="+", metavar="STORE")
+    command.add_argument("--out", type=output_path, required=True, metavar="STORE")
+
+
+def join_stores(options: argparse.Namespace) -> int:
+    """Writes the joined store and tells its size."""
+    stores = [open_paths(path) for path in options.stores]
+    users = join(stores, options.out)
+    stations = sum(len(store.stations) for store in stores)
+    say(
+        options,
+        {"store": str(options.out), "users": users, "stations": stations},
+        f"{options.out}: {users:,} users and {stations} stations of {len(stores)} scenes",
+    )
+    return 0
 
 
 def pack_store(options: argparse.Namespace) -> int:

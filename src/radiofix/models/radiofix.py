@@ -55,8 +55,10 @@ class RadiofixEncoder(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.memory = StationMemory(known_stations, dim) if known_stations else None
 
-    def forward(self, sounding: Sounding) -> Latent:
-        """Encodes each link by itself."""
+    def forward(
+        self, sounding: Sounding, prompts: Float[Tensor, "link prompt dim"] | None = None
+    ) -> Latent:
+        """Encodes each link by itself; prompts stand behind the summary token, and stay inside."""
         with torch.no_grad(), torch.autocast(sounding.csi.device.type, enabled=False):
             wave = strongest_wave(sounding.csi, sounding.frequency, sounding.antenna)
             power = observed_power(sounding.csi)
@@ -66,11 +68,13 @@ class RadiofixEncoder(nn.Module):
         summary = self.summary + self.told(told).to(patches.dtype)
         if self.memory is not None:
             summary = summary + self.memory(sounding).to(patches.dtype)
-        sequence = torch.cat([summary[:, None], patches], 1)
+        prompted = [] if prompts is None else [prompts.to(patches.dtype)]
+        sequence = torch.cat([summary[:, None], *prompted, patches], 1)
         for block in self.blocks:
             sequence = block(sequence)
         sequence = self.norm(sequence)
-        return Latent(sequence[:, 0], sequence[:, 1:], wave)
+        inside = 1 if prompts is None else 1 + prompts.shape[1]
+        return Latent(sequence[:, 0], sequence[:, inside:], wave)
 
 
 def told_features(
