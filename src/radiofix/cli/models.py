@@ -23,6 +23,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command = add_command(commands, "finetune", finetune, "Train a head with few labels.")
     _add_run(command)
     command.add_argument("--labels", type=positive_int, default=None, help="labelled users")
+    command.add_argument(
+        "--map",
+        default=None,
+        metavar="STORE",
+        help="whose buildings a prompter tells of; None: those of --store",
+    )
     command.add_argument("--seed", type=int, default=None, help="of labels, weights and order")
     command = add_command(commands, "evaluate", evaluate, "Tell how far off a fine-tuned run is.")
     command.add_argument("run_folder", metavar="RUN", type=Path, help="a fine-tuning run")
@@ -48,7 +54,8 @@ def finetune(options: argparse.Namespace) -> int:
     from radiofix.training.recipe import FinetuneRecipe, load_recipe
 
     recipe = load_recipe(FinetuneRecipe, options.recipe, options.set)
-    given = {name: getattr(options, name) for name in ("store", "pretrained", "labels", "seed")}
+    names = ("store", "pretrained", "labels", "map", "seed")
+    given = {name: getattr(options, name) for name in names}
     return _run(options, work, _with(recipe, **given))
 
 

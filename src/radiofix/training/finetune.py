@@ -23,6 +23,7 @@ from radiofix.training.loop import Lesson, Loop, Outcome, Progress, Share
 from radiofix.training.optimizer import group
 from radiofix.training.pool import HeldPool
 from radiofix.training.pretrain import JUDGE_SEED
+from radiofix.training.prompting import named, tell_map
 from radiofix.training.recipe import FinetuneRecipe, plain
 from radiofix.training.shipping import ship
 from radiofix.training.start import begin
@@ -122,9 +123,13 @@ def finetune(
     module = build_localizer(recipe, start)
     if start is not None:
         recipe = start.completed(recipe)
+    recipe = named(recipe)
+    tell_map(module, recipe, store)
     if recipe.labels == 0:
         if start is None or not start.has_head(told.head):
             raise ValueError("labels=0 trains no head: pretrain one by simulated supervision")
+        if told.prompter is not None:
+            raise ValueError("labels=0 trains no prompter: leave it out, or give labels")
         begin(folder, told)
         module.to(fabric.device).eval()
         figures = dict(_judge(recipe, store, fabric.device)(module))

@@ -19,6 +19,7 @@ from radiofix.objectives.tasks import Task
 from radiofix.training.checkpoints import CONFIG, RunFolder
 from radiofix.training.encoding import Pretraining, build
 from radiofix.training.loop import Share
+from radiofix.training.prompting import prompted
 from radiofix.training.recipe import FinetuneRecipe, PretrainRecipe, read_recipe
 
 
@@ -140,6 +141,8 @@ def build_localizer(recipe: FinetuneRecipe, start: Start | None = None) -> Finet
             encoder = recipe.encoder.build()
         else:
             raise ValueError("no encoder is given: name a pretrained run or an encoder")
+        if recipe.prompter is not None:
+            encoder = prompted(encoder, recipe.prompter)
         head: nn.Module
         if start is not None and start.head is not None and start.has_head(recipe.head):
             head = start.head

@@ -78,6 +78,10 @@ class FinetuneRecipe:
     pretrained: str | None = None
     """Folder of a pretraining run (`from` in YAML)."""
     adaptation: Part = _FULL_TUNING
+    prompter: Part | None = None
+    """That tells the encoder of the map, by prompt tokens; None: nobody does."""
+    map: str | None = None
+    """A store whose buildings it tells of; None: those of the run's own store."""
     receiver: Receiver = field(default_factory=Receiver)
     store: str | None = None
     split: str = "region"

@@ -45,7 +45,8 @@ def ship(
 
 def _without_way(key: str, value: Any) -> Any:
     """Where things lay on the machine that trained is nobody's business."""
-    return Path(value).name if key in ("store", "pretrained") and value is not None else value
+    lay = key in ("store", "pretrained", "map") and value is not None
+    return Path(value).name if lay else value
 
 
 @torch.no_grad()

@@ -1,0 +1,93 @@
+"""Fine-tuning with the map as a prompt: what learns, what stays, whose map is told."""
+
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import radiofix as rf
+from models.soundings import random_sounding
+from radiofix.data.joining import join
+from radiofix.data.store import open_paths
+from radiofix.models.map_reading import read_map
+from radiofix.training.checkpoints import RunFolder
+from radiofix.training.finetune import finetune
+from radiofix.training.launch import single
+from radiofix.training.localizing import finetuned
+from radiofix.training.recipe import FinetuneRecipe, read_recipe
+
+from .test_shipping import ENCODER, HEAD, RECEIVER, simulated  # noqa: F401  # a fixture
+
+WALLS = {
+    "class_path": "radiofix.models.wall_prompt.WallPrompter",
+    "init_args": {"prompts": 2, "width": 16, "heads": 2, "walls": 8, "sectors": 8},
+}
+
+
+def recipe(store, **changes):
+    content = {
+        "encoder": ENCODER,
+        "prompter": WALLS,
+        "adaptation": {"class_path": "radiofix.training.prompting.PromptTuning"},
+        "head": HEAD,
+        "task": {"class_path": "radiofix.objectives.tasks.PositionTask"},
+        "receiver": RECEIVER,
+        "store": str(store),
+        "split": "random",
+        "labels": 20,
+        "training": {"steps": 6, "batch": 8, "rate": 1e-2, "validate_every": 3},
+        **changes,
+    }
+    return read_recipe(FinetuneRecipe, content, "test")
+
+
+def run(asked, folder):
+    return finetune(single(asked.training), asked, RunFolder(folder))
+
+
+def test_the_backbone_stays_while_prompts_and_head_learn_and_the_map_goes_along(
+    tmp_path,
+    store,
+    simulated,  # noqa: F811
+):
+    run(recipe(store, **{"from": str(simulated)}), tmp_path / "told")
+    before = load_file(simulated / "model.safetensors")
+    after = load_file(tmp_path / "told" / "model.safetensors")
+    backbone = [name for name in before if name.startswith("encoder.")]
+    for name in backbone:
+        assert torch.equal(before[name], after[f"localizer.encoder.{name}"]), name
+    head = "output.weight"
+    taught = before[f"mixture.objectives.simulated.head.{head}"]
+    assert not torch.equal(taught, after[f"localizer.head.{head}"])
+    walls = read_map(open_paths(store)).walls
+    told = [tensor for name, tensor in after.items() if name.endswith(".walls")]
+    assert told
+    assert all(torch.equal(tensor, walls.to(tensor)) for tensor in told)
+    module, again = finetuned(tmp_path / "told")
+    assert again.prompter is None
+    shipped = rf.load(tmp_path / "told")
+    sounding = random_sounding()
+    assert torch.equal(shipped.fix(sounding).position, module.localizer.fix(sounding).position)
+
+
+def test_another_stores_buildings_can_be_told(tmp_path, store):
+    both = tmp_path / "both.zarr"
+    shutil.copytree(store, tmp_path / "twin.zarr")
+    join([open_paths(store), open_paths(tmp_path / "twin.zarr")], both)
+    run(recipe(store, map=str(both)), tmp_path / "other")
+    weights = load_file(tmp_path / "other" / "model.safetensors")
+    told = [len(tensor) for name, tensor in weights.items() if name.endswith(".walls")]
+    assert set(told) == {2 * len(read_map(open_paths(store)).walls)}
+    config = (tmp_path / "other" / "localizer" / "config.json").read_text()
+    assert '"map": "both.zarr"' in config
+    assert str(tmp_path) not in config
+
+
+def test_a_map_that_nobody_reads_and_prompts_without_labels_are_refused(tmp_path, store, simulated):  # noqa: F811
+    full = {"class_path": "radiofix.training.adaptation.FullTuning"}
+    unread = recipe(store, prompter=None, map=str(store), adaptation=full)
+    with pytest.raises(ValueError, match="told to nobody"):
+        run(unread, tmp_path / "nobody")
+    with pytest.raises(ValueError, match="labels=0 trains no prompter"):
+        run(recipe(store, labels=0, **{"from": str(simulated)}), tmp_path / "none")
