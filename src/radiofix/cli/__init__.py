@@ -17,6 +17,7 @@ from radiofix.cli import (
     bench,
     demo,
     evidence,
+    export,
     importing,
     locate,
     models,
@@ -24,12 +25,17 @@ from radiofix.cli import (
     scenes,
     serve,
     stores,
+    survey,
     trace,
 )
 from radiofix.cli.terminal import plain_warning
 from radiofix.version import __version__
 
-ROOMS = (scenes, trace, stores, importing, plot, models, bench, evidence, locate, serve, demo)
+ROOMS = (
+    *(scenes, trace, stores, importing, plot),
+    *(models, bench, evidence),
+    *(locate, serve, export, survey, demo),
+)
 
 
 class Parser(argparse.ArgumentParser):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +21,16 @@ LINKS = 128
 """Located at a time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of a trained localizer beside its weights."""
+
+    config: Mapping[str, Any]
+    """Its parts, by which it can be made again, and the run it comes from."""
+    card: str
+    """To be read, in Markdown."""
+
+
 class Localizer(nn.Module):
     """Channels to what its head makes of them; with a position head, to fixes."""
 
@@ -27,6 +39,41 @@ class Localizer(nn.Module):
         self.encoder = encoder
         self.head = head
         self.calibration = Calibration(encoder.dim)
+        self.record: Record | None = None
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, **options: Any) -> Localizer:
+        """A trained localizer out of a folder or off the Hugging Face Hub.
+
+        Args:
+            name: a folder that `save_pretrained` wrote, or an id, "owner/name".
+            options: of huggingface_hub: revision, token, cache_dir, local_files_only ...
+        """
+        from radiofix.models.hub import Shipment
+
+        return Shipment.from_pretrained(str(name), **options).localizer
+
+    def save_pretrained(self, folder: str | Path, **options: Any) -> None:
+        """Writes weights, config and card into a folder that `radiofix.load` takes.
+
+        Args:
+            folder: made if it is not there.
+            options: of huggingface_hub's mixin.
+        """
+        from radiofix.models.hub import Shipment
+
+        Shipment(self).save_pretrained(folder, **options)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Puts weights, config and card on the Hugging Face Hub; the URL of the commit.
+
+        Args:
+            repo_id: "owner/name".
+            options: of huggingface_hub: private, token, commit_message, branch ...
+        """
+        from radiofix.models.hub import Shipment
+
+        return str(Shipment(self).push_to_hub(repo_id, **options))
 
     def forward(self, sounding: Sounding) -> Any:
         """What the head makes of each link."""

@@ -1,4 +1,4 @@
-"""Trained localizers by name or by folder; nothing that is read is ever run."""
+"""Trained localizers by name, by folder or off the Hub; nothing that is read is ever run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from radiofix.models.localizer import Localizer
+from radiofix.models.localizer import Localizer, Record
 from radiofix.models.parts import Part
 
 FOLDER = "localizer"
@@ -32,12 +32,13 @@ def load(name: str | Path) -> Localizer:
 
     Args:
         name: of one that comes with the package ("radiofix-nano"), or a folder: of a finished run,
-            or what `localizer/` in one holds.
+            or what `localizer/` in one holds; or an id of the Hugging Face Hub, "owner/name".
     """
     folder = _folder(name)
     try:
         config = json.loads((folder / CONFIG).read_text())
         weights = load_file(folder / WEIGHTS)
+        card = (folder / CARD).read_text() if (folder / CARD).is_file() else ""
     except (OSError, ValueError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{folder} cannot be read as a localizer: {reason}") from error
@@ -47,6 +48,7 @@ def load(name: str | Path) -> Localizer:
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{folder} has weights that do not fit its config: {reason}") from error
+    localizer.record = Record(config, card)
     return localizer.eval()
 
 
@@ -72,6 +74,12 @@ def _folder(name: str | Path) -> Path:
     for folder in (path / FOLDER, path):
         if (folder / CONFIG).is_file():
             return folder
+    if isinstance(name, str) and "/" in name:
+        # huggingface_hub is slow to import, and only needed here.
+        from radiofix.models.hub import fetched, is_id
+
+        if is_id(name):
+            return fetched(name)
     known = ", ".join(names()) or "none"
     raise ValueError(
         f"{name} is neither a finished run's folder nor a localizer that comes with radiofix "

@@ -1,0 +1,1 @@
+"""Localizers as ONNX: in real arithmetic, checked against torch, quantized, and run without it."""

@@ -1,0 +1,96 @@
+"""What stands between a sounding and ONNX Runtime: names, types, threads."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from radiofix.types import Fix, Sounding
+
+INPUTS = (
+    "csi_real",
+    "csi_imag",
+    "frequency",
+    "antenna",
+    "station_position",
+    "station_orientation",
+)
+OUTPUTS = ("position", "covariance", "trusted")
+NEEDED = "pip install 'radiofix[export]'"
+
+
+def tensors_of(sounding: Sounding) -> tuple[Tensor, ...]:
+    """A sounding as `INPUTS` has it."""
+    return (
+        sounding.csi.real.contiguous().float(),
+        sounding.csi.imag.contiguous().float(),
+        sounding.frequency.contiguous().float(),
+        sounding.antenna.contiguous().float(),
+        sounding.station_position.contiguous().double(),
+        sounding.station_orientation.contiguous().double(),
+    )
+
+
+class Session:
+    """An ONNX file of ours, opened."""
+
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        """Opens it.
+
+        Args:
+            path: of a file that `radiofix export` wrote.
+            threads: of ONNX Runtime; None: its own choice, as many as there are cores.
+        """
+        runtime = needed("onnxruntime")
+        options = runtime.SessionOptions()
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        # Threads that spin while they wait take the cores from whoever shares them.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session = runtime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime has a class of its own for each failure
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"{path} cannot be read as an ONNX model: {reason}") from error
+        names = tuple(entry.name for entry in self._session.get_inputs())
+        if names != INPUTS or self.facts.get("producer") != "radiofix":
+            raise ValueError(f"{path} is no model that radiofix export has written")
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the file says of itself."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
+    def run(self, sounding: Sounding) -> Fix:
+        """Fixes of all links at once."""
+        given = dict(zip(INPUTS, (t.numpy() for t in tensors_of(sounding)), strict=True))
+        try:
+            position, covariance, trusted = self._session.run(OUTPUTS, given)
+        except Exception as error:  # likewise
+            antennas, subcarriers = sounding.csi.shape[1:]
+            raise ValueError(
+                f"csi of {antennas} antennas and {subcarriers} subcarriers does not suit the "
+                f"model: it takes {self.facts.get('antennas')} and {self.facts.get('subcarriers')}"
+            ) from error
+        return Fix(_tensor(position), _tensor(covariance), _tensor(trusted))
+
+
+def needed(module: str) -> Any:
+    """A module of the extra `export`."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise ValueError(f"ONNX needs {module}: {NEEDED}") from None
+
+
+def _tensor(values: NDArray[np.generic]) -> Tensor:
+    return torch.from_numpy(values)

@@ -1,0 +1,283 @@
+"""What ONNX Runtime says of a channel is what torch says of it, or nothing is written."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from cli.mistakes import mistake
+from miniature import write_miniature
+from models.soundings import random_sounding, random_truth
+from radiofix.cli import main
+from radiofix.data.store import open_paths
+from radiofix.models.frame import FrameHead
+from radiofix.models.heads import FusionHead, PositionHead, ToaHead
+from radiofix.models.localizer import Localizer
+from radiofix.models.lwlm import LwlmEncoder
+from radiofix.models.radiofix import RadiofixEncoder
+from radiofix.models.resnet import ResNetEncoder
+from radiofix.physics.arrays import ula
+from radiofix.physics.channel import Channel
+from radiofix.physics.ofdm import srs_pilots
+from radiofix.physics.strongest import strongest_wave as by_complex_numbers
+from radiofix.serving import export as module
+from radiofix.serving.export import RefusedError, export
+from radiofix.serving.onnx import accuracy as costs
+from radiofix.serving.onnx.localizer import OnnxLocalizer
+from radiofix.serving.onnx.networks import RealLocalizer
+from radiofix.serving.onnx.session import tensors_of
+from radiofix.serving.onnx.trials import agreement, trials
+from radiofix.serving.onnx.waves import RealSounding, strongest_wave
+from radiofix.serving.soundings import Reading
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+
+def small(known_stations=0):
+    """An encoder and a head of our own whose answers depend on everything that is told."""
+    torch.manual_seed(0)
+    encoder = RadiofixEncoder(dim=16, layers=1, heads=2, known_stations=known_stations)
+    localizer = Localizer(encoder, FrameHead(16)).eval()
+    return calibrated(localizer, [random_sounding(80, seed) for seed in (0, 1)])
+
+
+def calibrated(localizer, soundings):
+    held_out = [(s, random_truth(len(s), seed)) for seed, s in enumerate(soundings)]
+    localizer.calibrate(soundings, held_out)
+    # Half of all links are strangers: an answer that is always yes would be found out.
+    with torch.no_grad():
+        features = torch.cat([localizer.encoder(s).summary for s in soundings])
+    localizer.calibration.threshold.fill_(localizer.calibration.strangeness(features).median())
+    localizer.calibration.stretch.fill_(1.7)
+    return localizer
+
+
+def real(sounding):
+    return RealSounding(*tensors_of(sounding))
+
+
+def same(localizer, sounding, position=1e-4):
+    ours = localizer.fix(sounding)
+    with torch.no_grad():
+        found, covariance, trusted = RealLocalizer(localizer).eval()(*tensors_of(sounding))
+    torch.testing.assert_close(found, ours.position, atol=position, rtol=1e-6)
+    torch.testing.assert_close(covariance, ours.covariance, atol=1e-3, rtol=1e-4)
+    assert torch.equal(trusted, ours.trusted)
+    assert 0 < trusted.double().mean() < 1
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory):
+    return open_paths(write_miniature(tmp_path_factory.mktemp("street") / "mini.zarr"))
+
+
+@pytest.fixture(scope="module")
+def exported(street, tmp_path_factory):
+    path = tmp_path_factory.mktemp("onnx") / "small.onnx"
+    localizer = small(known_stations=2)
+    for trial in trials(street, localizer)[:1]:
+        localizer.encoder.memory.meet(trial.sounding)
+        with torch.no_grad():
+            localizer.encoder.memory.vectors.normal_()
+    return localizer, export(localizer, path, street, "small")
+
+
+def sounded(street, antennas, subcarriers, bandwidth=20e6, comb=1, users=None):
+    pilots = srs_pilots(comb) if comb > 1 else None
+    channel = Channel(bandwidth, subcarriers, ula(antennas), snr_db=15.0)
+    channel = channel if pilots is None else dataclasses.replace(channel, pilots=pilots)
+    return channel.sound(street.links(users=users), torch.Generator().manual_seed(5))
+
+
+@pytest.mark.parametrize(("antennas", "subcarriers", "comb"), [(8, 32, 1), (5, 24, 1), (8, 32, 4)])
+def test_the_strongest_wave_is_the_same_without_complex_numbers(
+    street, antennas, subcarriers, comb
+):
+    sounding = sounded(street, antennas, subcarriers, comb=comb)
+    expected = by_complex_numbers(sounding.csi, sounding.frequency, sounding.antenna)
+    found = strongest_wave(real(sounding))
+    torch.testing.assert_close(found.range, expected.range, atol=1e-3, rtol=0)
+    torch.testing.assert_close(found.direction, expected.direction, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.azimuth, expected.azimuth, atol=1e-4, rtol=0)
+    gain = torch.complex(found.gain_real, found.gain_imaginary)
+    torch.testing.assert_close(gain, expected.gain, rtol=1e-4, atol=1e-12)
+
+
+def test_a_localizer_in_real_arithmetic_says_what_it_says_in_complex():
+    same(small(), random_sounding(40, 3))
+
+
+def test_a_station_that_is_remembered_is_remembered_in_real_arithmetic():
+    localizer, sounding = small(known_stations=3), random_sounding(40, 3)
+    before = localizer.fix(sounding).position
+    localizer.encoder.memory.meet(sounding)
+    with torch.no_grad():
+        localizer.encoder.memory.vectors.normal_(generator=torch.Generator().manual_seed(1))
+    assert (localizer.fix(sounding).position - before).abs().max() > 0.1
+    same(localizer, sounding)
+
+
+def test_the_published_encoder_with_its_head_is_the_same_and_so_is_one_that_fuses():
+    torch.manual_seed(0)
+    head = PositionHead(16)
+    head.fit([random_sounding()], [random_truth()])
+    encoder = LwlmEncoder(8, 16, dim=16, layers=2, heads=2, feedforward=32)
+    for used in (head, FusionHead(head)):
+        localizer = Localizer(encoder, used).eval()
+        localizer = calibrated(localizer, [random_sounding(40)])
+        sounding = random_sounding(30, 4)
+        sounding.csi[:, :, ::2] = 0
+        same(localizer, sounding, position=1e-2)
+
+
+def test_a_convolutional_encoder_is_the_same():
+    torch.manual_seed(0)
+    head = PositionHead(512)
+    head.fit([random_sounding()], [random_truth()])
+    localizer = calibrated(Localizer(ResNetEncoder(), head).eval(), [random_sounding(8)])
+    same(localizer, random_sounding(8), position=1e-2)
+
+
+def test_what_is_written_agrees_with_torch_for_any_array_band_and_number_of_links(street, exported):
+    localizer, made = exported
+    assert made.agreement.position < 1e-4
+    runs = OnnxLocalizer(made.path)
+    for antennas, subcarriers, comb in ((3, 20, 1), (16, 48, 2), (2, 7, 1)):
+        sounding = sounded(street, antennas, subcarriers, 30e6, comb)
+        found = agreement([(sounding, localizer.fix(sounding), runs.fix(sounding))])
+        assert found.links == len(sounding)
+        assert found.well, (antennas, subcarriers, found)
+    many = sounded(street, 4, 16)
+    one, all_ = runs.fix(many[7:8]), runs.fix(many)
+    torch.testing.assert_close(one.position[0], all_.position[7], atol=1e-3, rtol=0)
+    assert len(runs.fix(many[:0])) == 0
+
+
+def test_locating_takes_what_a_localizer_takes(street, exported):
+    localizer, made = exported
+    channel = Channel(20e6, 16, ula(4))
+    csi = channel.synthesize(street.links(users=[1, 2], station=0))
+    ours = localizer.locate(csi, street.stations[0], channel)
+    theirs = OnnxLocalizer(made.path, threads=1).locate(csi, street.stations[0], channel)
+    torch.testing.assert_close(theirs.position, ours.position, atol=1e-2, rtol=0)
+    assert theirs.position.dtype == torch.float64
+    assert theirs.trusted.dtype == torch.bool
+
+
+def test_a_file_says_what_it_is_and_how_it_was_checked(exported):
+    _, made = exported
+    facts = OnnxLocalizer(made.path).facts
+    assert (facts["producer"], facts["model"]) == ("radiofix", "small")
+    assert facts["agreement"] == str(made.agreement)
+    assert "wavelengths" in facts["meaning"]
+    assert facts["antennas"] == "any number"
+
+
+def test_who_has_onnx_runtime_alone_gets_the_same_fixes(street, exported):
+    import onnxruntime
+
+    localizer, made = exported
+    sounding = sounded(street, 4, 16, users=[3])
+    session = onnxruntime.InferenceSession(str(made.path), providers=["CPUExecutionProvider"])
+    csi = sounding.csi.numpy()
+    position, covariance, trusted = session.run(
+        ["position", "covariance", "trusted"],
+        {
+            "csi_real": csi.real.astype(np.float32),
+            "csi_imag": csi.imag.astype(np.float32),
+            "frequency": sounding.frequency.numpy(),
+            "antenna": sounding.antenna.numpy(),
+            "station_position": sounding.station_position.numpy(),
+            "station_orientation": sounding.station_orientation.numpy(),
+        },
+    )
+    ours = localizer.fix(sounding)
+    np.testing.assert_allclose(position, ours.position, atol=1e-2)
+    np.testing.assert_allclose(covariance, ours.covariance, rtol=1e-3, atol=1e-3)
+    assert trusted.tolist() == ours.trusted.tolist()
+
+
+def test_a_file_that_disagrees_is_not_written(street, tmp_path, monkeypatch):
+    def write(localizer, trial, path, facts):
+        path.write_bytes(b"")
+
+    class Beside:
+        """Puts everybody a metre away."""
+
+        def __init__(self, path):
+            pass
+
+        def fix(self, sounding):
+            fix = small().fix(sounding)
+            return dataclasses.replace(fix, position=fix.position + 1.0)
+
+    monkeypatch.setattr(module, "_write", write)
+    monkeypatch.setattr(module, "OnnxLocalizer", Beside)
+    with pytest.raises(RefusedError, match="disagrees with torch"):
+        export(small(), tmp_path / "wrong.onnx", street)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_int8_is_written_where_it_costs_little_and_refused_with_its_figures_elsewhere(
+    street, exported, tmp_path, monkeypatch
+):
+    localizer, made = exported
+
+    def write(localizer, trial, path, facts):
+        path.write_bytes(made.path.read_bytes())
+
+    monkeypatch.setattr(module, "_write", write)
+    reading = Reading(bandwidth=20e6, antennas=8, subcarriers=64)
+    out = tmp_path / "small8.onnx"
+    monkeypatch.setattr(module, "MOST", -1.0)
+    with pytest.raises(RefusedError, match=r"int8 costs .* median .* mean .* links"):
+        export(localizer, out, street, int8=True, check=street, reading=reading)
+    assert not out.exists()
+    monkeypatch.setattr(module, "MOST", costs.MOST)
+    rounded = export(localizer, out, street, int8=True, check=street, reading=reading)
+    assert rounded.cost.share < 0.05
+    assert rounded.cost.before.links == rounded.cost.after.links > 0
+    sounding = sounded(street, 8, 64)
+    away = OnnxLocalizer(out).fix(sounding).position - localizer.fix(sounding).position
+    assert 1e-6 < away.abs().max() < 10
+    assert OnnxLocalizer(out).facts["int8"] == str(rounded.cost)
+
+
+def test_the_cost_is_that_of_the_worse_of_median_and_mean():
+    before, after = costs.Accuracy(9, 2.0, 4.0), costs.Accuracy(9, 2.02, 4.4)
+    assert costs.Cost(before, after).share == pytest.approx(0.1)
+
+
+def test_what_cannot_be_exported_is_refused_in_one_line(street, tmp_path):
+    head = ToaHead(16)
+    localizer = Localizer(RadiofixEncoder(dim=16, layers=1, heads=2), head)
+    with pytest.raises(ValueError, match="ToaHead is not exported: only FrameHead, PositionHead"):
+        export(localizer, tmp_path / "a.onnx", street)
+    with pytest.raises(ValueError, match=r"end it in \.onnx"):
+        export(small(), tmp_path / "a.bin", street)
+    with pytest.raises(ValueError, match="name a labelled check store"):
+        export(small(), tmp_path / "a.onnx", street, int8=True)
+
+
+def test_a_file_of_others_is_refused(tmp_path):
+    (tmp_path / "a.onnx").write_bytes(b"no model")
+    with pytest.raises(ValueError, match="cannot be read as an ONNX model"):
+        OnnxLocalizer(tmp_path / "a.onnx")
+
+
+def test_mistakes_on_the_command_line_are_one_line(capsys, tmp_path):
+    out = tmp_path / "a.onnx"
+    assert "nobody" in mistake(capsys, "export", "nobody", "--out", out)
+    assert ".onnx" in mistake(capsys, "export", "radiofix-nano", "--out", tmp_path / "a.bin")
+    assert "check" in mistake(capsys, "export", "radiofix-nano", "--int8", "--out", out)
+
+
+def test_a_refusal_is_status_1_and_says_why(capsys, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise RefusedError("int8 costs 7.0 %")
+
+    monkeypatch.setattr(module, "export", refuse)
+    assert main(["export", "radiofix-nano", "--out", str(tmp_path / "a.onnx")]) == 1
+    assert capsys.readouterr().err == "radiofix: not written: int8 costs 7.0 %\n"
