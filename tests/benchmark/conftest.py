@@ -16,6 +16,7 @@ TINY = Scale(
     labels={1_000: 5, 10_000: 8},
     test_users=6,
     validation_users=4,
+    limit_users=4,
     seeds=(0,),
     rates=(1e-3,),
     finetuning={"steps": 2, "batch": 4, "validate_every": 2},

@@ -8,21 +8,28 @@ import pytest
 import torch
 
 from radiofix.benchmark.lwlm.answers import ask
-from radiofix.benchmark.lwlm.classical import averaged, multilaterated, weighed_by_distance
+from radiofix.benchmark.lwlm.classical import (
+    Known,
+    averaged,
+    multilaterated,
+    weighed_by_distance,
+)
 from radiofix.benchmark.lwlm.learned import held_out_links
+from radiofix.benchmark.lwlm.lessons import (
+    EVERYBODY,
+    FAR_WALLS,
+    HIDDEN,
+    NEAR_WALLS,
+    TWELVE,
+    Lesson,
+    Trial,
+)
 from radiofix.benchmark.lwlm.methods import chosen, methods
 from radiofix.benchmark.lwlm.outcomes import Run
 from radiofix.benchmark.lwlm.paper import LWLM, OMP, PAPER_FIGURES, printed
-from radiofix.benchmark.lwlm.protocols import (
-    BY_NAME,
-    HIDDEN,
-    PROTOCOLS,
-    Lesson,
-    Trial,
-    trials_of,
-)
+from radiofix.benchmark.lwlm.protocols import BY_NAME, HEADLINE, PROTOCOLS, trials_of
 from radiofix.benchmark.lwlm.questions import AOA, FUSION, POSITION, TOA
-from radiofix.benchmark.lwlm.recipes import AnyComb, any_comb, changed
+from radiofix.benchmark.lwlm.recipes import InLesson, asked_receiver, changed, with_stations
 from radiofix.benchmark.lwlm.scales import LAPTOP, PAPER, SMOKE
 from radiofix.data.store import open_paths
 from radiofix.models.heads import Estimate
@@ -89,6 +96,45 @@ def test_figures_ask_for_what_their_captions_name():
             assert point.test in trials_of(point.lesson)
     assert [p.lesson.snr_db for p in points("snr")] == [0, 10, 20, 30]
     assert {p.lesson.users for p in points("hidden")} == {HIDDEN}
+    assert [p.lesson.power_dbm for p in points("budget")] == [3, 13, 23]
+    assert {p.lesson.pattern for p in points("sector")} == {"sector"}
+    assert [p.lesson.users for p in points("walls")] == [NEAR_WALLS, EVERYBODY, FAR_WALLS]
+
+
+def test_the_headline_is_run_first():
+    assert PROTOCOLS[: len(HEADLINE)] == HEADLINE
+    assert [p.name for p in HEADLINE] == ["fig10a", "fig10b", "fig8", "fig9"]
+
+
+def test_a_station_never_seen_is_asked_beside_those_that_were():
+    (lesson,) = {p.lesson for p in points("unseen")}
+    assert lesson.stations == ("4", "9", "10")
+    assert [p.test.stations for p in points("unseen")] == [("3",), ("4",), ("9",), ("10",)]
+    # A fingerprint knows nothing of channels that it never looked at; a network can be asked.
+    asked = [network("kNN").hears(lesson, p.test) for p in points("unseen")]
+    assert asked == [False, True, True, True]
+    assert network("LWLM").hears(lesson, points("unseen")[0].test)
+
+
+def test_twelve_stations_are_one_lesson_too():
+    (lesson,) = {p.lesson for p in points("fig11b-twelve")}
+    assert lesson.users == TWELVE
+    assert sorted(map(int, lesson.stations)) == list(range(1, 13))
+    for point in points("fig11b-twelve"):
+        assert point.test.stations == lesson.stations[: int(point.x)]
+
+
+def test_clocks_are_off_by_the_same_for_all_stations():
+    for name, stations in (("fig10-clock", 1), ("fig11-clock", 4)):
+        found = [(p.x, p.lesson.clock, len(p.test.stations)) for p in points(name)]
+        assert found == [(ns, ns * 1e-9, stations) for ns in (0, 10, 30, 100)]
+    assert points("fig10-clock")[0].lesson == points("fig10a")[0].lesson
+
+
+def test_lessons_have_names_of_their_own_and_are_read_as_they_were_written():
+    lessons = {p.lesson for protocol in PROTOCOLS for p in protocol.every}
+    assert len({lesson.name for lesson in lessons}) == len(lessons)
+    assert {Lesson.parse(lesson.plain()) for lesson in lessons} == lessons
 
 
 def test_one_run_serves_all_figures_that_ask_the_same():
@@ -107,7 +153,8 @@ def expect_as_asked(recipe, lesson, scale):
     assert receiver.bandwidths == (lesson.bandwidth,)
     assert (receiver.antennas, receiver.subcarriers, receiver.paths) == (32, 128, 5)
     assert receiver.snr_db == lesson.snr_db
-    assert isinstance(receiver, AnyComb) == (len(lesson.pilots) > 1)
+    assert receiver.lesson == lesson
+    assert receiver.impairments.user_timing == lesson.clock
     every = receiver.pilots.every_antenna if receiver.pilots else 1
     assert every == (lesson.pilots[0] if len(lesson.pilots) == 1 else 1)
     assert recipe.fewest_stations == (1 if lesson.question.together else None)
@@ -115,8 +162,11 @@ def expect_as_asked(recipe, lesson, scale):
 
 @pytest.mark.parametrize("scale", [SMOKE, PAPER], ids=lambda scale: scale.name)
 def test_a_recipe_holds_what_its_figure_says_at_every_scale(scale, site, town):
-    site = replace(site, scale=scale, stores={"o1": str(town), "cross": str(town)})
+    stores = dict.fromkeys(("o1", "cross", "near-walls", "far-walls"), str(town))
+    site = replace(site, scale=scale, stores=stores)
     for protocol in PROTOCOLS:
+        if protocol.name == "fig11b-twelve":
+            continue
         lesson = protocol.at("random")[-1].lesson
         recipe = network("LWLM-Base").recipe(Run("LWLM-Base", lesson, 7, 1e-3), site)
         expect_as_asked(recipe, lesson, scale)
@@ -158,7 +208,12 @@ def test_the_published_sizes_are_those_of_the_scale_paper(site):
         ("fig11c", 2_000, LWLM, "0.96"),
         ("fig8", 10_000, OMP, "0.95*"),
         ("fig10a", 10_000, OMP, "3.68*"),
+        ("fig10a", 10_000, "LWLM-Base", "5.36*"),
+        ("fig10c", 10, "ResNet-34", "1.38*"),
+        ("fig10d", 1, "LWLM-SFMCM", "1.06 to 1.37*"),
         ("fig10c", 30, "LWLM-PICL", "1.25 to 1.81*"),
+        ("fig11c", 10_000, "LWLM-DTI", "0.65 to 0.79*"),
+        ("fig11c", 2_000, "LWLM-Base", "1.29 to 1.88*"),
     ],
 )
 def test_the_papers_numbers_are_those_that_it_prints(figure, x, method, value):
@@ -180,7 +235,8 @@ def test_combs_are_drawn_link_by_link(town):
     plain = Receiver(bandwidths=(10e6,), paths=5)
     band = torch.zeros(len(paths), dtype=torch.long)
     whole = plain.sound(paths, band, torch.Generator().manual_seed(0)).csi
-    thin = any_comb(plain).sound(paths, band, torch.Generator().manual_seed(0)).csi
+    lesson = points("fig10d-once")[0].lesson
+    thin = InLesson(plain, lesson).sound(paths, band, torch.Generator().manual_seed(0)).csi
     found = set()
     for link, csi in zip(whole, thin, strict=True):
         every = [n for n in range(1, 6) if csi.count_nonzero() == link[::n, ::n].numel()]
@@ -188,6 +244,74 @@ def test_combs_are_drawn_link_by_link(town):
         assert csi[::n, ::n].equal(link[::n, ::n])
         found.add(n)
     assert found == {1, 2, 3, 4, 5}
+
+
+def heard_by(town, lesson, pilots=1):
+    paths = open_paths(town).links(range(60), 0)
+    paths = paths[paths.present.any(-1)]
+    receiver = asked_receiver(lesson, Trial(lesson.stations, pilots))
+    band = torch.zeros(len(paths), dtype=torch.long)
+    return paths, receiver.sound(paths, band, torch.Generator().manual_seed(0))
+
+
+def test_a_budget_makes_far_users_noisier_and_a_ratio_does_not(town):
+    _, clean = heard_by(town, Lesson(POSITION, "random"))
+    spread = {}
+    for name, lesson in (
+        ("budget", Lesson(POSITION, "random", power_dbm=3.0)),
+        ("ratio", Lesson(POSITION, "random", snr_db=20.0)),
+    ):
+        _, noisy = heard_by(town, lesson)
+        noise = (noisy.csi - clean.csi).abs().square().mean((1, 2))
+        spread[name] = noise.std() / noise.mean()
+        power = clean.csi.abs().square().mean((1, 2))
+        ratio = 10 * torch.log10(power / noise)
+        if name == "budget":
+            # k T B F at 10 MHz and 5 dB is -98.98 dBm.
+            told = 3.0 + 10 * torch.log10(power.double()) + 98.98
+            torch.testing.assert_close(ratio.double(), told, atol=0.3, rtol=0.0)
+    assert spread["budget"] < 0.1 < spread["ratio"]
+
+
+def test_sector_elements_look_away_from_the_wall_behind_them(town):
+    paths, plain = heard_by(town, Lesson(POSITION, "random"))
+    _, sector = heard_by(town, Lesson(POSITION, "random", pattern="sector"))
+    power = [s.csi.abs().square().mean((1, 2)) for s in (sector, plain)]
+    gain = 10 * torch.log10(power[0] / power[1])
+    away = paths.user_position - paths.station_position
+    aside = torch.atan2(away[:, 1], away[:, 0]).abs().rad2deg()
+    assert (gain[aside < 10] > 6).all()
+    assert gain[aside > 60].max() < gain[aside < 10].min()
+
+
+def test_a_clock_s_offset_is_one_for_all_stations_of_a_user(site):
+    stations = ("3", "4", "9", "10")
+    found = []
+    for clock in (0.0, 100e-9):
+        lesson = Lesson(FUSION, "random", stations=stations, clock=clock)
+        ((sounding, _),) = held_out_links(Run("any", lesson, 0), Trial(stations), site, "test")
+        found.append(sounding)
+    # The phase over subcarriers turns by the offset and nothing else.
+    turned = (found[1].csi * found[0].csi.conj()).sum(1)
+    step = (turned[:, 1:] * turned[:, :-1].conj()).sum(-1).angle()
+    offset = -step / (2 * math.pi * 10e6 / 128)
+    for user in found[0].user.unique():
+        each = offset[found[0].user == user]
+        torch.testing.assert_close(each, each[:1].expand_as(each), rtol=1e-3, atol=1e-10)
+    first = torch.stack([offset[found[0].user == u][0] for u in found[0].user.unique()])
+    assert 20e-9 < first.std() < 300e-9
+
+
+def test_parts_with_stations_of_their_own_are_given_the_lesson_s():
+    content = {
+        "encoder": {"init_args": {"stations": [0, 1], "dim": 4}},
+        "head": {"init_args": {"estimator": {"init_args": {"stations": [0]}}}},
+        "stations": ["3", "4"],
+    }
+    found = with_stations(content, [2, 5])
+    assert found["encoder"]["init_args"] == {"stations": [2, 5], "dim": 4}
+    assert found["head"]["init_args"]["estimator"]["init_args"]["stations"] == [2, 5]
+    assert found["stations"] == ["3", "4"]
 
 
 def test_a_change_of_what_is_not_there_is_left_out():
@@ -269,18 +393,36 @@ def test_what_stations_see_rightly_meets_at_the_user(heard):
         * (truth.position - sounding.station_position)[:, 0]
     )
     for join in (averaged, weighed_by_distance):
-        alone = join(sounding, wave, 1.5).position[seen > 0]
+        alone = join(sounding, wave, Known(1.5)).position[seen > 0]
         assert (alone - truth.position[seen > 0]).norm(dim=-1).max() < 0.01
     in_front = {int(u) for u in sounding.user} - {int(u) for u in sounding.user[seen <= 0]}
     kept = torch.tensor([int(u) in in_front for u in sounding.user])
-    joined = multilaterated(sounding, wave, 1.5).position
+    joined = multilaterated(sounding, wave, Known(1.5)).position
     assert kept.any()
     assert (joined - truth.position)[kept].norm(dim=-1).max() < 0.1
 
 
+def test_a_clock_that_is_off_is_solved_for_where_it_is_known_that_it_may_be(heard):
+    sounding, wave, truth = heard
+    # Seen from all four stations, which are known to look to where the user is.
+    seen = (
+        sounding.station_orientation[:, 0].cos()
+        * (truth.position - sounding.station_position)[:, 0]
+    )
+    links = torch.bincount(sounding.user[seen > 0], minlength=int(sounding.user.max()) + 1)
+    kept = links[sounding.user] >= 3
+    assert kept.any()
+    late = replace(wave, delay=wave.delay + 30e-9)
+    told, untold = (
+        multilaterated(sounding, late, Known(1.5, offset)).position for offset in (30.0, 0.0)
+    )
+    away = [(position - truth.position)[kept].norm(dim=-1).median() for position in (told, untold)]
+    assert away[0] < 0.5 < 2.0 < away[1]
+
+
 def test_weights_fall_with_the_square_of_the_distance(heard):
     sounding, wave, _ = heard
-    estimate = weighed_by_distance(sounding, wave, 1.5)
+    estimate = weighed_by_distance(sounding, wave, Known(1.5))
     share = estimate.logit.exp() * (SPEED_OF_LIGHT * wave.delay) ** 2
     torch.testing.assert_close(share, torch.ones_like(share))
-    assert averaged(sounding, wave, 1.5).logit.unique().tolist() == [0.0]
+    assert averaged(sounding, wave, Known(1.5)).logit.unique().tolist() == [0.0]

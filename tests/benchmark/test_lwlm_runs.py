@@ -2,7 +2,11 @@
 
 import json
 import re
+import subprocess
+import sys
+import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,18 +14,20 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from radiofix.benchmark.lwlm import outcomes
+from radiofix.benchmark.lwlm.answers import ask
+from radiofix.benchmark.lwlm.forecast import Forecast, plan
 from radiofix.benchmark.lwlm.learned import held_out_links
+from radiofix.benchmark.lwlm.lessons import Lesson, Trial
+from radiofix.benchmark.lwlm.limit import Limit, spacing
 from radiofix.benchmark.lwlm.methods import chosen, methods
 from radiofix.benchmark.lwlm.outcomes import Outcome, Run
 from radiofix.benchmark.lwlm.paper import LWLM
-from radiofix.benchmark.lwlm.protocols import (
-    Lesson,
-    Trial,
-    named,
-)
+from radiofix.benchmark.lwlm.protocols import named
 from radiofix.benchmark.lwlm.questions import POSITION, TOA
-from radiofix.benchmark.lwlm.running import Bench, carry_out, perform, seconds_left
+from radiofix.benchmark.lwlm.running import Bench, carry_out, perform, points_of
+from radiofix.benchmark.lwlm.scales import Pace
 from radiofix.benchmark.lwlm.working import work
+from radiofix.data.store import open_paths
 from radiofix.models.heads import Estimate
 
 from .conftest import TINY
@@ -120,6 +126,50 @@ def test_a_pretraining_run_is_made_once_and_its_checksum_kept(site):
         one.left(one.runs())
 
 
+KILLED = """
+import os, sys, time
+from functools import partial
+from pathlib import Path
+from radiofix.benchmark.lwlm import working
+
+def told(place):
+    Path(place).write_text(str(os.getpid()))
+    time.sleep(600)
+    return "never"
+
+if __name__ == "__main__":
+    list(working._done([partial(told, f"{sys.argv[1]}/{n}") for n in range(2)], 2))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks processes up in /proc")
+def test_a_bench_that_is_killed_leaves_nobody_behind(tmp_path):
+    script = tmp_path / "bench.py"
+    script.write_text(KILLED)
+    bench = subprocess.Popen([sys.executable, str(script), str(tmp_path)])
+    places = [tmp_path / "0", tmp_path / "1"]
+    until(lambda: all(place.is_file() and place.read_text() for place in places))
+    bench.kill()
+    bench.wait()
+    workers = [Path("/proc") / place.read_text() for place in places]
+    until(lambda: not any(alive(worker) for worker in workers))
+
+
+def alive(process):
+    """Whether it is there and no corpse that nobody has fetched."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def until(true, seconds=200):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 @dataclass(frozen=True)
 class Broken:
     """A method that dies of it."""
@@ -138,6 +188,12 @@ class Broken:
 
     def rates(self, rates):
         return (None,)
+
+    def hears(self, lesson, test):
+        return True
+
+    def most(self, scale):
+        return scale.test_users
 
     def learn(self, run, site):
         raise RuntimeError("no more\nof /some/where/on/a/machine")
@@ -197,14 +253,91 @@ def test_the_first_seed_of_all_comes_before_the_second_of_any(site):
     assert {run.method for run in runs if run.seed == 1} == {"kNN"}
 
 
-def test_the_time_left_is_that_of_runs_alike():
+def test_the_time_of_a_run_is_that_of_runs_alike():
     lesson, other = Lesson(POSITION, "random"), Lesson(TOA, "random")
     done = [Outcome(Run("a", lesson, n), 1, (), None, s) for n, s in enumerate((8.0, 10.0, 90.0))]
     done.append(Outcome(Run("a", other, 0), 1, (), None, 2.0))
-    assert seconds_left(done, [Run("a", lesson, 5), Run("a", other, 5)], 1) == 12.0
-    assert seconds_left(done, [Run("a", lesson, 5)] * 4, 2) == 20.0
-    assert seconds_left(done, [Run("b", lesson, 5)], 1) == 9.0
-    assert seconds_left([], [Run("a", lesson, 5)], 1) is None
+    known = Forecast(TINY, (), done)
+    assert known.seconds(Run("a", lesson, 5)) == 10.0
+    assert known.seconds(Run("a", other, 5)) == 2.0
+    # Of the method, none of this kind; and of none.
+    assert known.seconds(Run("a", replace(lesson, stations=("3", "4")), 5)) == 9.0
+    assert known.seconds(Run("b", lesson, 5)) == 9.0
+    assert Forecast(TINY, ()).seconds(Run("a", lesson, 5)) is None
+
+
+def test_before_any_run_the_time_is_worked_out_from_what_was_measured():
+    paced = replace(TINY, pace={"lookup": Pace(0.5, fix=0.01), "lwlm": Pace(1.0, 0.1, 0.001)})
+    every = methods()
+    known = Forecast(paced, every)
+    lesson = Lesson(TOA, "region")
+    assert known.seconds(Run("kNN", lesson, 0)) == pytest.approx(0.5 + 6 * 0.01)
+    # Two steps of four links; six test links and a look at four validation users.
+    run = Run("LWLM-Base", lesson, 0, 1e-3)
+    assert known.seconds(run) == pytest.approx(1.0 + 8 * 0.1 + 10 * 0.001)
+    slow = [Outcome(Run("kNN", lesson, 0), 8, (), None, 3 * 0.56)]
+    assert Forecast(paced, every, slow).seconds(run) == pytest.approx(3 * 1.81)
+
+
+def test_the_plan_has_pretraining_first_and_then_the_headline(site):
+    paced = replace(TINY, pace={"lwlm": Pace(36.0, pretraining=18.0), "geometry": Pace(3.6)})
+    one = bench(replace(site, scale=paced), ["LWLM", "NOMP"], ["fig8", "fig10a"])
+    steps = plan(one, 2)
+    assert [step.figure for step in steps] == ["before all", *["fig10a"] * 4, *["fig8"] * 4]
+    assert steps[0].name == "pretraining of LWLM"
+    assert [step.minutes for step in steps[:3]] == [0.6, 0.6, pytest.approx(0.06)]
+    assert steps[-1].hours == pytest.approx((36 + 4 * 36 + 4 * 3.6) / 2 / 3600)
+    nomp = chosen(methods(), ["NOMP"])[0]
+    outcomes.write(site.out, carry_out(site, nomp, one.runs()[1]))
+    assert len(plan(one, 2)) == len(steps) - 1
+
+
+def test_a_scale_may_run_the_ends_of_an_axis_alone():
+    thin = replace(TINY, splits=("region",), points=2)
+    (snr,) = named(["snr"])
+    assert [p.x for p in points_of(snr, thin, ["o1"])] == [0.0, 30.0]
+    assert [p.x for p in points_of(snr, TINY, ["o1"])] == [0.0, 10.0, 20.0, 30.0] * 2
+    (walls,) = named(["walls"])
+    assert [p.x for p in points_of(walls, thin, ["o1"])] == [2.5]
+
+
+def test_the_limit_is_never_better_than_the_nearest_other_place(site, town):
+    run = Run("limit", Lesson(POSITION, "region", 0, snr_db=20.0), 0)
+    few = replace(site, scale=replace(TINY, grid_spacing=10.0, limit_users=3))
+    (tested,) = carry_out(few, Limit(), run).tests
+    assert len(tested.error) == 3
+    # The miniature's users stand metres apart: at 20 dB each is put at one of the others.
+    position = open_paths(town).dataset["user_position"].values[:, :2]
+    apart = np.linalg.norm(position[:, None] - position, axis=-1)
+    assert apart[apart > 0].min() - 1e-6 <= tested.error.min()
+    assert all(np.abs(apart - error).min() < 1e-3 for error in tested.error)
+    noisy = replace(run, lesson=replace(run.lesson, snr_db=-45.0))
+    links = held_out_links(noisy, Trial(), few, "test", 3)
+    blurred = ask(Limit().learn(noisy, few).answer, POSITION.make_task(), links, together=False)
+    assert not any(np.abs(apart - error).min() < 1e-3 for error in blurred.error)
+
+
+def test_the_limit_is_left_to_noise_without_faults_and_to_dense_stores(site, town):
+    noisy = Lesson(POSITION, "region", snr_db=10.0)
+    assert Limit().lesson(noisy) == replace(noisy, labels=0)
+    for other in (
+        Lesson(POSITION, "region"),
+        replace(noisy, clock=1e-8),
+        replace(noisy, pilots=(1, 2)),
+        replace(noisy, question=TOA),
+    ):
+        assert Limit().lesson(other) is None
+    assert spacing(open_paths(town)) == pytest.approx(4.0, abs=1.1)
+    assert "0.25 m at most make a grid" in Limit().lacks(site)
+
+
+def test_a_fingerprint_is_not_asked_of_a_station_that_it_never_heard(site):
+    one = bench(site, ["kNN", "NOMP"], ["unseen"])
+    work(one, 1, lambda line: None)
+    assert one.left(one.runs()) == ()
+    heard = {o.run.method: [t.test.stations for t in o.tests] for o in outcomes.every(site.out)}
+    assert heard["NOMP"] == [("3",), ("4",), ("9",), ("10",)]
+    assert heard["kNN"] == [("4",), ("9",), ("10",)]
 
 
 def test_users_out_of_sight_need_the_cross_street(site):

@@ -20,9 +20,19 @@ CAUTION = (
     "distance to the nearest label stands beside. A star marks a number worked back from a "
     "percentage in the paper's text, a range what such a percentage leaves open."
 )
+BESIDE = (
+    "Our scene is a rebuild, not the paper's ray tracing: the paper's numbers, of a random split, "
+    "are for orientation, and rows of one table carry a claim."
+)
+LIMITED = (
+    "The limit is the posterior mean over all other users of the store, 0.2 m apart, whose "
+    "channels without noise it knows, and the noise, but not the common phase: what a survey of "
+    "every place would leave. It is worked out for some of the test users."
+)
 INTERVALS = (
     "In brackets: 95 % of the values when seeds and users are drawn again. Far: errors over 50 m, "
-    "mostly places mirrored up or down the street; mean near: the mean of the others."
+    "mostly places mirrored up or down the street; mean near: the mean of the others; u: "
+    "sin(zenith) sin(azimuth - yaw), which is what a line array measures."
 )
 Read = Callable[[Cell], str | None]
 STYLE = """
@@ -42,7 +52,7 @@ th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap;
 th[scope=row], thead th:first-child { text-align: left; }
 thead th { border-bottom: 1px solid #222; }
 figure { margin: 1rem 0; }
-img { max-width: 100%; height: auto; }
+img { max-width: 100%; max-height: 25rem; width: auto; height: auto; }
 figcaption { color: #555; font-size: .85rem; }
 pre { background: #f6f5f2; padding: .7rem; overflow-x: auto; }
 """
@@ -94,10 +104,17 @@ def _figure(figure: Figure) -> list[Block]:
     table = _curve if figure.curve else _distribution
     tables = [table(figure, split) for split in protocol.splits if figure.at(split)]
     what = f"{WORDS[protocol.statistic]} error [{protocol.unit}]" if figure.curve else "errors"
+    papers = any(cell.paper is not None for cell in figure.cells)
+    if figure.curve:
+        tables += [_far(figure, split) for split in protocol.splits if _any_far(figure, split)]
+    limited = [_limited(figure, split) for split in protocol.splits if _any_limit(figure, split)]
     return [
         Heading(f"{name}: {protocol.title}", anchor=protocol.name),
+        *([Text(BESIDE)] if papers else []),
         Picture(figure.name, f"{protocol.title}: {what} by method"),
         *tables,
+        *([Text(LIMITED)] if limited else []),
+        *limited,
     ]
 
 
@@ -159,11 +176,48 @@ def _curve(figure: Figure, split: str) -> Table:
     if away:
         nearest = [(_nearest(away[x]) or "") if x in away else "" for x in figure.xs]
         rows.append(["nearest label [m]", *nearest])
-    return Table(
-        _caption(figure, split),
-        [figure.protocol.axis, *(f"{x:,g}" if x < 1e4 else f"{int(x):,}" for x in figure.xs)],
-        rows,
-    )
+    return Table(_caption(figure, split), _axis(figure), rows)
+
+
+def _axis(figure: Figure) -> list[str]:
+    return [figure.protocol.axis, *(f"{x:,g}" if x < 1e4 else f"{int(x):,}" for x in figure.xs)]
+
+
+def _by_method(figure: Figure, split: str, read: Read) -> list[list[str]]:
+    """A row a method, a column a place on the axis."""
+    rows = []
+    for name in figure.methods(split):
+        cells = {cell.x: cell for cell in figure.of(split, name)}
+        rows.append([name, *((read(cells[x]) or "") if x in cells else "" for x in figure.xs)])
+    return [row for row in rows if any(row[1:])]
+
+
+def _any_far(figure: Figure, split: str) -> bool:
+    return figure.protocol.unit == "m" and any(c.summary.far for c in figure.at(split))
+
+
+def _far(figure: Figure, split: str) -> Table:
+    """Places mirrored up or down the street, apart from the others."""
+
+    def both(cell: Cell) -> str:
+        near = _plain(cell.summary.mean_near)
+        return ", ".join([f"{100 * cell.summary.far:.1f} %", *([near] if near else [])])
+
+    caption = f"Split {split}: share of errors over 50 m, and the mean of the others in m"
+    return Table(caption, _axis(figure), _by_method(figure, split, both))
+
+
+def _any_limit(figure: Figure, split: str) -> bool:
+    return figure.curve and any(c.ratio is not None for c in figure.at(split))
+
+
+def _limited(figure: Figure, split: str) -> Table:
+    def times(cell: Cell) -> str | None:
+        return None if cell.ratio is None else f"{cell.ratio:.1f}"
+
+    word = WORDS[figure.protocol.statistic]
+    caption = f"Split {split}: ratio to the limit of the error, {word}"
+    return Table(caption, _axis(figure), _by_method(figure, split, times))
 
 
 def _caption(figure: Figure, split: str) -> str:
@@ -270,6 +324,7 @@ def _made(report: Report) -> list[Block]:
                 *(f"machine: {text}" for text in sorted(machines)),
                 f"time: {sum(seconds) / 3600:.2f} h in all, {median(seconds):.0f} s a run at the "
                 "median, pretraining not counted",
+                f"radiofix-nano begins with: {report.asked['pretrained']}",
                 *(f"weights (SHA-256): {text}" for text in sorted(started)),
             ]
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from radiofix.benchmark import metrics
 from radiofix.benchmark.lwlm import outcomes
 from radiofix.benchmark.lwlm.learned import Method
+from radiofix.benchmark.lwlm.limit import LIMIT
 from radiofix.benchmark.lwlm.methods import methods
 from radiofix.benchmark.lwlm.outcomes import Outcome, Run, Tried
 from radiofix.benchmark.lwlm.paper import Printed, printed
@@ -61,6 +62,13 @@ class Cell:
     """Median error of u, where an angle was asked for."""
     outcome: Outcome
     """Of the first seed."""
+    limit: float | None = None
+    """The statistic of what the channels allow at this point, where it was worked out."""
+
+    @property
+    def ratio(self) -> float | None:
+        """The value over the limit's; None: there is none, or it is 0."""
+        return self.value / self.limit if self.limit else None
 
     def plain(self) -> dict[str, Any]:
         """For JSON: numbers alone."""
@@ -68,7 +76,8 @@ class Cell:
         own = {name: value for name, value in vars(self).items() if name not in left_out}
         honest = None if self.calibration is None else asdict(self.calibration)
         paper = None if self.paper is None else asdict(self.paper)
-        return {**own, "summary": asdict(self.summary), "calibration": honest, "paper": paper}
+        told = {"summary": asdict(self.summary), "calibration": honest, "paper": paper}
+        return {**own, **told, "ratio": self.ratio}
 
 
 @dataclass(frozen=True)
@@ -239,7 +248,8 @@ def _cells(
             found = [o for o in done.values() if _is(o.run, Run(method.name, lesson, 0, rate))]
             if any(outcome.tested(point.test) for outcome in found):
                 cells.append(_cell(protocol, point, method.name, found))
-    return tuple(cells)
+    limits = {(c.split, c.x): c.value for c in cells if c.method == LIMIT}
+    return tuple(replace(cell, limit=limits.get((cell.split, cell.x))) for cell in cells)
 
 
 def _is(run: Run, wanted_run: Run) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from radiofix.cli.terminal import add_command, positive_int, say, whole_numbers
+from radiofix.cli.terminal import add_command, key_values, positive_int, say, whole_numbers
 
 if TYPE_CHECKING:
     from radiofix.benchmark.lwlm.running import Bench
@@ -25,7 +26,12 @@ def add_command_to(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.add_argument("--seeds", type=whole_numbers, default=None, help="None: the scale's")
     command.add_argument("--store", type=Path, default=None, help="of o1's paths")
     command.add_argument(
-        "--cross-store", type=Path, default=None, help="of users of the cross street"
+        "--stores",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=STORE",
+        help="others that some figures need: cross, twelve, near-walls, far-walls",
     )
     command.add_argument("--out", type=Path, required=True, help="folder of results, run by run")
     command.add_argument(
@@ -39,6 +45,9 @@ def add_command_to(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     command.add_argument(
         "--table", action="store_true", help="no runs: the tables of what is there"
+    )
+    command.add_argument(
+        "--plan", action="store_true", help="no runs: what is left, in order, and its minutes"
     )
 
 
@@ -64,6 +73,8 @@ def lwlm(options: argparse.Namespace) -> int:
         if options.store is None:
             raise ValueError("no store is given: name one of o1's paths by --store")
         bench = _bench(options)
+        if options.plan:
+            return _say_plan(options, bench)
         asked = _asked(options)
         options.out.mkdir(parents=True, exist_ok=True)
         _tell(_plan(bench, options.processes))
@@ -118,11 +129,10 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(
             f"{options.out} holds results of scale {before['scale']}: give another --out"
         )
-    crossed = options.cross_store is not None or before.get("stores", {}).get("cross", False)
     return {
         "scale": options.scale,
         "pretrained": _name(options.pretrained),
-        "stores": {"o1": True, "cross": crossed},
+        "stores": {**before.get("stores", {}), **dict.fromkeys(_stores(options), True)},
         "commands": list(dict.fromkeys([*before.get("commands", ()), _command(options)])),
     }
 
@@ -140,10 +150,9 @@ def _bench(options: argparse.Namespace) -> Bench:
     strange = sorted(set(options.seeds or ()) - set(scale.seeds))
     if strange:
         raise ValueError(f"no seed {strange[0]} at scale {scale.name}: there are {scale.seeds}")
-    stores = {"o1": options.store, "cross": options.cross_store}
     site = Site(
         scale=scale,
-        stores={name: str(path) for name, path in stores.items() if path is not None},
+        stores=_stores(options),
         out=options.out,
         work=options.work,
         recipes=options.recipes,
@@ -153,25 +162,44 @@ def _bench(options: argparse.Namespace) -> Bench:
     return Bench(site, chosen(every, options.methods), named(options.only), options.seeds)
 
 
+def _stores(options: argparse.Namespace) -> dict[str, str]:
+    """Stores by their names."""
+    from radiofix.benchmark.lwlm.lessons import STORES
+
+    told = {"o1": str(options.store), **key_values(options.stores)}
+    for name in told:
+        if name not in STORES:
+            raise ValueError(f"no store is called {name}: there are {', '.join(STORES)}")
+    return {name: str(path) for name, path in told.items()}
+
+
 def _plan(bench: Bench, processes: int) -> str:
-    from radiofix.benchmark.lwlm.outcomes import every
-    from radiofix.benchmark.lwlm.running import seconds_left
+    from radiofix.benchmark.lwlm.forecast import forecast
 
     runs = tuple(dict.fromkeys((*bench.searches(), *bench.runs())))
-    left = bench.left(runs)
-    seconds = seconds_left(list(every(bench.site.out)), left, processes)
+    left, known = bench.left(runs), forecast(bench)
+    waiting = bench.pretrainings()
+    times = [*(known.seconds(run) for run in left), *(known.pretraining(n) for n in waiting)]
+    told = [seconds for seconds in times if seconds is not None]
     lines = [f"{len(left)} of {len(runs)} runs are left"]
-    if left:
-        lines[0] += (
-            ", no run is done yet to tell the time from"
-            if seconds is None
-            else f", about {_duration(seconds)}"
-        )
-    waiting = [network.name for network in bench.pretrainings()]
+    if told:
+        lines[0] += f", about {_duration(sum(told) / processes)} with {processes} processes"
+    if len(told) < len(times):
+        lines[0] += f"; of {len(times) - len(told)} nothing alike was timed yet"
     if waiting:
-        lines.append(f"before them, pretraining of {', '.join(waiting)}")
+        lines.append(f"before them, pretraining of {', '.join(n.name for n in waiting)}")
     lines += [f"{name} is left out: {why}" for name, why in bench.missing().items()]
     return "\n".join(lines)
+
+
+def _say_plan(options: argparse.Namespace, bench: Bench) -> int:
+    """Prints what is left, run by run; nothing is written."""
+    from radiofix.benchmark.lwlm.forecast import plan
+
+    steps = plan(bench, options.processes)
+    lines = [*map(str, steps), _plan(bench, options.processes)]
+    say(options, {"steps": [asdict(step) for step in steps]}, "\n".join(lines))
+    return 0
 
 
 def _duration(seconds: float) -> str:
@@ -187,9 +215,11 @@ def _command(options: argparse.Namespace) -> str:
         parts += [f"--{flag} {' '.join(names)}"] if names else []
     if options.seeds is not None:
         parts.append(f"--seeds {','.join(str(s) for s in options.seeds)}")
-    for flag in ("store", "cross_store", "out", "pretrained"):
+    for flag in ("store", "out", "pretrained"):
         value = getattr(options, flag)
-        parts += [] if value is None else [f"--{flag.replace('_', '-')} {_name(value)}"]
+        parts += [] if value is None else [f"--{flag} {_name(value)}"]
+    more = [f"{name}={_name(path)}" for name, path in key_values(options.stores).items()]
+    parts += [f"--stores {' '.join(more)}"] if more else []
     parts.append(f"--processes {options.processes}")
     return " ".join(parts)
 

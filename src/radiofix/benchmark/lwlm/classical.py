@@ -13,11 +13,12 @@ from torch import Tensor
 
 from radiofix.benchmark.lwlm.answers import Links
 from radiofix.benchmark.lwlm.learned import Learned, held_out_links, labelled_links
+from radiofix.benchmark.lwlm.lessons import Lesson, Trial
 from radiofix.benchmark.lwlm.outcomes import Run
-from radiofix.benchmark.lwlm.protocols import Lesson, Trial
+from radiofix.benchmark.lwlm.scales import Scale
 from radiofix.benchmark.lwlm.site import Site
 from radiofix.classic.fingerprint import Fingerprint, fit
-from radiofix.classic.multilateration import Heard, multilaterate
+from radiofix.classic.multilateration import Heard, Trust, multilaterate
 from radiofix.classic.placing import place
 from radiofix.classic.waves import Waves
 from radiofix.data.store import open_paths
@@ -26,30 +27,44 @@ from radiofix.physics.strongest import Wave
 from radiofix.types import SPEED_OF_LIGHT, Sounding
 
 Finder = Callable[[Sounding], Waves]
-Placing = Callable[[Sounding, Wave, float], Estimate]
-"""Where the first wave of each link puts its user, whose height [m] is known."""
+OFFSETS = 3.0
+"""Deviations of a user's clock that its offset is looked for within."""
 
 
-def placed(sounding: Sounding, wave: Wave, height: float) -> Estimate:
+@dataclass(frozen=True)
+class Known:
+    """What geometry is told of users."""
+
+    height: float
+    """[m]."""
+    offset: float = 0.0
+    """Largest that a user's clock may be off by [m]."""
+
+
+Placing = Callable[[Sounding, Wave, Known], Estimate]
+"""Where the first wave of each link puts its user."""
+
+
+def placed(sounding: Sounding, wave: Wave, known: Known) -> Estimate:
     """Each link by itself."""
-    return Estimate(place(sounding, wave.delay, wave.direction, height))
+    return Estimate(place(sounding, wave.delay, wave.direction, known.height))
 
 
-def averaged(sounding: Sounding, wave: Wave, height: float) -> Estimate:
+def averaged(sounding: Sounding, wave: Wave, known: Known) -> Estimate:
     """The plain mean over a user's stations, as in the paper."""
-    alone = placed(sounding, wave, height)
+    alone = placed(sounding, wave, known)
     return replace(alone, logit=torch.zeros_like(alone.position[:, 0]))
 
 
-def weighed_by_distance(sounding: Sounding, wave: Wave, height: float) -> Estimate:
+def weighed_by_distance(sounding: Sounding, wave: Wave, known: Known) -> Estimate:
     """The mean with weights 1 / range^2: a wrong angle moves what is far away the more."""
-    alone = placed(sounding, wave, height)
+    alone = placed(sounding, wave, known)
     ranges = (SPEED_OF_LIGHT * wave.delay.double()).clamp(min=1.0)
     return replace(alone, logit=-2 * ranges.log())
 
 
-def multilaterated(sounding: Sounding, wave: Wave, height: float) -> Estimate:
-    """All ranges and directions of a user joined robustly."""
+def multilaterated(sounding: Sounding, wave: Wave, known: Known) -> Estimate:
+    """All ranges and directions of a user joined robustly, its clock's offset solved for."""
     users, row = torch.unique(sounding.user, return_inverse=True)
     stations, column = torch.unique(sounding.station, return_inverse=True)
     position = sounding.station_position.new_zeros(len(stations), 3)
@@ -59,8 +74,10 @@ def multilaterated(sounding: Sounding, wave: Wave, height: float) -> Estimate:
     told = position.new_full((2, len(users), len(stations)), torch.nan, dtype=torch.float64)
     told[0, row, column] = SPEED_OF_LIGHT * wave.delay.double()
     told[1, row, column] = wave.direction.double()
-    found = multilaterate(Heard(told[0], told[1], position, orientation), height=height).position
-    level = torch.nn.functional.pad(found, (0, 1), value=height)[row]
+    heard = Heard(told[0], told[1], position, orientation)
+    trust = Trust(clock_offset=known.offset)
+    found = multilaterate(heard, trust, known.height).position
+    level = torch.nn.functional.pad(found, (0, 1), value=known.height)[row]
     return Estimate(level, logit=torch.zeros_like(level[:, 0]))
 
 
@@ -94,14 +111,22 @@ class Geometry:
         """None."""
         return (None,)
 
+    def hears(self, lesson: Lesson, test: Trial) -> bool:
+        """Anything."""
+        return True
+
+    def most(self, scale: Scale) -> int:
+        """All."""
+        return scale.test_users
+
     def learn(self, run: Run, site: Site) -> Learned:
         """Takes the height of users, and nothing else, from the store."""
         question = run.lesson.question
         placing = self.together if question.together else placed
-        height = _height(run, site)
+        known = Known(_height(run, site), OFFSETS * SPEED_OF_LIGHT * run.lesson.clock)
 
         def answer(sounding: Sounding) -> object:
-            return question.read(placing(sounding, self.finder(sounding).first(), height), sounding)
+            return question.read(placing(sounding, self.finder(sounding).first(), known), sounding)
 
         return Learned(answer)
 
@@ -128,6 +153,14 @@ class Lookup:
     def rates(self, rates: Sequence[float]) -> Sequence[float | None]:
         """None."""
         return (None,)
+
+    def hears(self, lesson: Lesson, test: Trial) -> bool:
+        """Stations whose channels it has looked at: it knows nothing of others."""
+        return set(test.stations) <= set(lesson.stations)
+
+    def most(self, scale: Scale) -> int:
+        """All."""
+        return scale.test_users
 
     def learn(self, run: Run, site: Site) -> Learned:
         """Keeps labelled channels; a station counts by the inverse square of its own error."""

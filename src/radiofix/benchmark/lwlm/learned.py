@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import torch
 
 from radiofix.benchmark.lwlm.answers import Answer, Links
+from radiofix.benchmark.lwlm.lessons import Lesson, Trial, Users
 from radiofix.benchmark.lwlm.outcomes import Cost, Run
-from radiofix.benchmark.lwlm.protocols import Lesson, Trial
-from radiofix.benchmark.lwlm.recipes import asking
+from radiofix.benchmark.lwlm.recipes import asked_receiver
+from radiofix.benchmark.lwlm.scales import Scale
 from radiofix.benchmark.lwlm.site import Site
 from radiofix.data.store import open_paths
+from radiofix.models.parts import Part
 from radiofix.training.batches import LabelledBatches
-from radiofix.training.evaluate import TOGETHER, choice_of, part_links
+from radiofix.training.evaluate import TOGETHER
 from radiofix.training.pool import HeldPool
-from radiofix.training.users import Rows, station_columns
+from radiofix.training.pretrain import JUDGE_SEED
+from radiofix.training.users import Among, Choice, Rows, station_columns
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,14 @@ class Method(Protocol):
         """Of learning, to choose from."""
         ...
 
+    def hears(self, lesson: Lesson, test: Trial) -> bool:
+        """Whether it can answer a test after a lesson."""
+        ...
+
+    def most(self, scale: Scale) -> int:
+        """Test users that it is asked about."""
+        ...
+
     def learn(self, run: Run, site: Site) -> Learned:
         """Does the work of a run."""
         ...
@@ -70,31 +82,64 @@ def labelled_links(run: Run, site: Site) -> Links:
     """Links of the labelled users of a run's lesson, as they are received there."""
     lesson = run.lesson
     test = Trial(lesson.stations, lesson.pilots[0])
-    recipe = asking(lesson, test, site.scale, site.store(lesson.users), run.seed)
-    assert recipe.store is not None
-    store = open_paths(recipe.store)
-    columns = station_columns(store, recipe.stations)
-    pool = HeldPool(
-        store, labelled_users(run, site), columns, site.device, lesson.question.make_task().usable
-    )
-    batches = LabelledBatches(pool, recipe.receiver, min(TOGETHER, len(pool.reachable)))
-    return batches.all(torch.Generator(site.device).manual_seed(run.seed))
+    count = site.scale.labels[lesson.labels]
+    return _received(lesson, test, site, _pool(*_told(run, test, site), "train", count), run.seed)
 
 
-def held_out_links(run: Run, test: Trial, site: Site, part: str) -> Links:
-    """Links of validation or test users: the same for every method."""
-    scale, lesson = site.scale, run.lesson
+def held_out_links(run: Run, test: Trial, site: Site, part: str, most: int | None = None) -> Links:
+    """Links of validation or test users: the same for every method.
+
+    Args:
+        run: whose lesson and seed count.
+        test: at which stations and pilots.
+        site: where the store is.
+        part: "validation" or "test".
+        most: users, the first of the scale's; None: all of them.
+    """
+    scale = site.scale
     count = {"validation": scale.validation_users, "test": scale.test_users}[part]
-    path = site.store(lesson.users)
-    recipe = asking(lesson, test, scale, path, run.seed)
-    task = lesson.question.make_task()
-    return part_links(recipe, open_paths(path), task, part, count, site.device)
+    count = count if most is None else min(most, count)
+    pool = _pool(*_told(run, test, site), part, count)
+    return _received(run.lesson, test, site, pool, JUDGE_SEED)
 
 
 def labelled_users(run: Run, site: Site) -> Rows:
     """Rows of the users whose labels a run may use."""
-    lesson, path = run.lesson, site.store(run.lesson.users)
-    recipe = asking(lesson, Trial(lesson.stations), site.scale, path, run.seed)
+    lesson = run.lesson
+    choice = _choice(site.store(lesson.users), lesson.split, lesson.users, lesson.stations)
+    return choice.labelled(site.scale.labels[lesson.labels], run.seed)
+
+
+def _told(run: Run, test: Trial, site: Site) -> tuple[str, Lesson, tuple[str, ...], int, str]:
+    """What pools of links differ by; noise and labels are not among it."""
+    lesson = Lesson(run.lesson.question, run.lesson.split, users=run.lesson.users)
+    return site.store(lesson.users), lesson, test.stations, run.seed, site.device
+
+
+# Methods are asked the same one after the other, and a large store takes seconds to read.
+@lru_cache(maxsize=4)
+def _pool(
+    path: str,
+    lesson: Lesson,
+    stations: tuple[str, ...],
+    seed: int,
+    device: str,
+    part: str,
+    count: int,
+) -> HeldPool:
+    choice = _choice(path, lesson.split, lesson.users, stations)
+    rows = choice.labelled(count, seed) if part == "train" else choice.held_out(part, count, seed)
+    usable = lesson.question.make_task().usable
+    return HeldPool(choice.store, rows, choice.stations, device, usable)
+
+
+def _choice(path: str, split: str, users: Users, stations: Sequence[str]) -> Choice:
     store = open_paths(path)
-    columns = station_columns(store, recipe.stations)
-    return choice_of(recipe, store, columns).labelled(recipe.labels, run.seed)
+    among: Among = Part(users.among).build()
+    return Choice(store, split, station_columns(store, stations), among)
+
+
+def _received(lesson: Lesson, test: Trial, site: Site, pool: HeldPool, seed: int) -> Links:
+    together = min(TOGETHER, len(pool.reachable))
+    batches = LabelledBatches(pool, asked_receiver(lesson, test), together)
+    return batches.all(torch.Generator(site.device).manual_seed(seed))

@@ -15,10 +15,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from radiofix.benchmark.lwlm.answers import Answer
 from radiofix.benchmark.lwlm.learned import Learned, held_out_links
+from radiofix.benchmark.lwlm.lessons import Lesson, Trial
 from radiofix.benchmark.lwlm.outcomes import Cost, Run
-from radiofix.benchmark.lwlm.protocols import Lesson, Trial
-from radiofix.benchmark.lwlm.recipes import LEFT_OUT, any_comb, changed, teaching
+from radiofix.benchmark.lwlm.recipes import LEFT_OUT, InLesson, changed, teaching, with_stations
+from radiofix.benchmark.lwlm.scales import Scale
 from radiofix.benchmark.lwlm.site import Site
+from radiofix.data.store import open_paths
 from radiofix.models.heads import Estimate, StationHead
 from radiofix.training.checkpoints import LAST, WEIGHTS, RunFolder
 from radiofix.training.finetune import finetune
@@ -26,6 +28,7 @@ from radiofix.training.launch import single
 from radiofix.training.localizing import Finetuning, finetuned, fingerprint
 from radiofix.training.pretrain import pretrain
 from radiofix.training.recipe import FinetuneRecipe, PretrainRecipe, read_recipe
+from radiofix.training.users import station_columns
 from radiofix.types import Sounding
 
 
@@ -73,6 +76,14 @@ class Network:
         """All."""
         return rates
 
+    def hears(self, lesson: Lesson, test: Trial) -> bool:
+        """Anything; one with planes for its stations says itself what it cannot."""
+        return True
+
+    def most(self, scale: Scale) -> int:
+        """All."""
+        return scale.test_users
+
     def pretrained(self, site: Site) -> bool:
         """Whether there is nothing to wait for."""
         return self.start.recipe is None or (site.pretraining(self.name) / WEIGHTS).is_file()
@@ -110,11 +121,10 @@ class Network:
         content = teaching(
             content, lesson, site.scale, site.store(lesson.users), run.seed, run.rate
         )
+        content = with_stations(content, _columns(lesson, site))
         content["from"] = self.start.place(self.name, site)
         recipe = read_recipe(FinetuneRecipe, content, name)
-        if len(lesson.pilots) > 1:
-            recipe = replace(recipe, receiver=any_comb(recipe.receiver))
-        return recipe
+        return replace(recipe, receiver=InLesson(recipe.receiver, lesson))
 
     def learn(self, run: Run, site: Site) -> Learned:
         """Fine-tunes in a folder that is gone afterwards."""
@@ -134,6 +144,10 @@ class Network:
             cost=cost(module.localizer, one),
             start=self.fingerprint(site),
         )
+
+
+def _columns(lesson: Lesson, site: Site) -> list[int]:
+    return station_columns(open_paths(site.store(lesson.users)), lesson.stations)
 
 
 def answering(module: Finetuning) -> Answer:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiofix.benchmark.lwlm.answers import Answers
-from radiofix.benchmark.lwlm.protocols import Lesson, Trial
+from radiofix.benchmark.lwlm.lessons import Lesson, Trial
 from radiofix.training.checkpoints import write_whole
 
 Array = NDArray[np.float64]

@@ -3,102 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
-from radiofix.benchmark.lwlm.questions import AOA, FUSION, POSITION, QUESTIONS, TOA, Question
+from radiofix.benchmark.lwlm.lessons import (
+    ALL_LABELS,
+    EVERYBODY,
+    FAR_WALLS,
+    HIDDEN,
+    NEAR_WALLS,
+    TWELVE,
+    Lesson,
+    Trial,
+)
+from radiofix.benchmark.lwlm.questions import AOA, FUSION, POSITION, TOA, Question
 
 REGION, RANDOM = "region", "random"
 SPLITS = (REGION, RANDOM)
 """The headline: test users far from labelled ones; and the paper's: among them."""
-PATHS = 5
-"""Strongest paths of a link, as in the paper."""
-ANTENNAS, SUBCARRIERS = 32, 128
-ALL_LABELS = 10_000
-"""Fine-tuning samples unless something else is said."""
-STATION = ("3",)
-"""The paper's representative for one station."""
 STATIONS = ("3", "4", "9", "10")
+MAIN_STREET = (*STATIONS, "1", "2", "5", "6", "7", "8", "11", "12")
 PILOTS = (1, 2, 3, 4, 5)
-
-
-@dataclass(frozen=True)
-class Users:
-    """Whose links are asked about."""
-
-    name: str
-    store: str
-    """Which of the given stores."""
-    among: str
-    """Class that picks them."""
-
-
-EVERYBODY = Users("all", "o1", "radiofix.training.users.Everybody")
-HIDDEN = Users("hidden", "cross", "radiofix.training.users.WithoutSight")
-USERS = {users.name: users for users in (EVERYBODY, HIDDEN)}
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What a method may learn from: one run teaches it once."""
-
-    question: Question
-    split: str
-    labels: int = ALL_LABELS
-    """As the paper counts them; a scale may take fewer. 0: none are used."""
-    stations: tuple[str, ...] = STATION
-    bandwidth: float = 10e6
-    """[Hz]."""
-    pilots: tuple[int, ...] = (1,)
-    """On every n-th antenna and subcarrier; of several, each link draws one."""
-    snr_db: float | None = None
-    users: Users = EVERYBODY
-
-    @property
-    def name(self) -> str:
-        """For people and for files."""
-        noise = "clean" if self.snr_db is None else f"{self.snr_db:g}dB"
-        pilots = "pilots" + "".join(str(n) for n in self.pilots)
-        stations = "st" + "+".join(self.stations)
-        labels = f"{self.labels}labels"
-        band = f"{self.bandwidth / 1e6:g}MHz"
-        parts = (self.question.name, self.split, labels, stations, band, pilots, noise)
-        return "-".join((*parts, self.users.name))
-
-    def plain(self) -> dict[str, Any]:
-        """For JSON."""
-        own = {**self.__dict__, "question": self.question.name, "users": self.users.name}
-        return {**own, "stations": list(self.stations), "pilots": list(self.pilots)}
-
-    @staticmethod
-    def parse(content: dict[str, Any]) -> Lesson:
-        """From JSON."""
-        return Lesson(
-            **{
-                **content,
-                "question": QUESTIONS[content["question"]],
-                "users": USERS[content["users"]],
-                "stations": tuple(content["stations"]),
-                "pilots": tuple(content["pilots"]),
-            }
-        )
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What it is then asked about, all else as in the lesson."""
-
-    stations: tuple[str, ...] = STATION
-    pilots: int = 1
-
-    def plain(self) -> dict[str, Any]:
-        """For JSON."""
-        return {**asdict(self), "stations": list(self.stations)}
-
-    @staticmethod
-    def parse(content: dict[str, Any]) -> Trial:
-        """From JSON."""
-        return Trial(tuple(content["stations"]), content["pilots"])
 
 
 @dataclass(frozen=True)
@@ -142,92 +66,154 @@ class Protocol:
 
 
 def _curve(
-    xs: Iterable[float], lessons: Sequence[Lesson], tests: Sequence[Trial]
+    xs: Iterable[float], lessons: Sequence[Lesson], tests: Sequence[Trial] | None = None
 ) -> tuple[Point, ...]:
-    return tuple(Point(*point) for point in zip(xs, lessons, tests, strict=True))
+    """Each lesson with its test: by default at the stations and pilots that it was learnt from."""
+    told = [Trial(one.stations) for one in lessons] if tests is None else tests
+    return tuple(Point(*point) for point in zip(xs, lessons, told, strict=True))
 
 
-def _single(question: Question) -> tuple[Point, ...]:
-    return (Point(ALL_LABELS, Lesson(question, REGION), Trial()),)
+def _single(lesson: Lesson) -> tuple[Point, ...]:
+    return (Point(ALL_LABELS, lesson, Trial(lesson.stations)),)
 
 
-_ONE = Lesson(POSITION, REGION)
+def _first(stations: Sequence[str], counts: Sequence[int]) -> list[Trial]:
+    return [Trial(tuple(stations[:count])) for count in counts]
+
+
+def _asked(question: Question) -> Lesson:
+    return Lesson(question, REGION)
+
+
+_ONE = _asked(POSITION)
 _FOUR = Lesson(FUSION, REGION, stations=STATIONS)
+_ALL = Lesson(FUSION, REGION, stations=MAIN_STREET, users=TWELVE)
+_OTHERS = Lesson(POSITION, REGION, stations=STATIONS[1:])
 _LABELS = (250, 500, 1_000, 2_000, 4_000, 6_000, 8_000, 10_000)
 _BANDS = (10, 20, 30, 40, 50)
 _NOISE = (0.0, 10.0, 20.0, 30.0)
-_SUBSETS = tuple(STATIONS[:count] for count in range(1, len(STATIONS) + 1))
+_POWERS = (3.0, 13.0, 23.0)
+_CLOCKS = (0, 10, 30, 100)
+"""[ns]."""
+_COUNTS = (1, 2, 4, 8, 12)
+_COMBS = [Trial(pilots=n) for n in PILOTS]
+_LABELLED = "labelled users"
+_EVERY_NTH = "pilots on every n-th antenna and subcarrier"
 
-PROTOCOLS = (
-    Protocol("fig10a", "Position from one station", "labelled users", _single(POSITION)),
-    Protocol("fig8", "Time of arrival", "labelled users", _single(TOA), "p50"),
-    Protocol("fig9", "Angle of arrival", "labelled users", _single(AOA), "p50"),
-    Protocol(
-        "fig11a",
-        "Position from four stations",
-        "labelled users",
-        (Point(ALL_LABELS, _FOUR, Trial(STATIONS)),),
-        "p50",
-    ),
+HEADLINE = (
+    Protocol("fig10a", "Position from one station", _LABELLED, _single(_ONE)),
     Protocol(
         "fig10b",
         "Position from one station by the number of labels",
-        "labelled users",
-        _curve(_LABELS, [replace(_ONE, labels=n) for n in _LABELS], [Trial()] * len(_LABELS)),
+        _LABELLED,
+        _curve(_LABELS, [replace(_ONE, labels=n) for n in _LABELS]),
     ),
+    Protocol("fig8", "Time of arrival", _LABELLED, _single(_asked(TOA)), "p50"),
+    Protocol("fig9", "Angle of arrival", _LABELLED, _single(_asked(AOA)), "p50"),
+)
+"""What is run first."""
+PROTOCOLS = (
+    *HEADLINE,
+    Protocol("fig11a", "Position from four stations", _LABELLED, _single(_FOUR), "p50"),
     Protocol(
         "fig10c",
         "Position from one station by bandwidth; 30 and 40 MHz were never seen in pretraining",
         "bandwidth [MHz]",
-        _curve(_BANDS, [replace(_ONE, bandwidth=b * 1e6) for b in _BANDS], [Trial()] * len(_BANDS)),
+        _curve(_BANDS, [replace(_ONE, bandwidth=b * 1e6) for b in _BANDS]),
     ),
     Protocol(
         "fig10d",
         "Position from one station by the distance of pilots, fine-tuned for each",
-        "pilots on every n-th antenna and subcarrier",
-        _curve(
-            PILOTS, [replace(_ONE, pilots=(n,)) for n in PILOTS], [Trial(pilots=n) for n in PILOTS]
-        ),
+        _EVERY_NTH,
+        _curve(PILOTS, [replace(_ONE, pilots=(n,)) for n in PILOTS], _COMBS),
     ),
     Protocol(
         "fig10d-once",
         "Position from one station by the distance of pilots, fine-tuned once for all",
-        "pilots on every n-th antenna and subcarrier",
-        _curve(PILOTS, [replace(_ONE, pilots=PILOTS)] * 5, [Trial(pilots=n) for n in PILOTS]),
+        _EVERY_NTH,
+        _curve(PILOTS, [replace(_ONE, pilots=PILOTS)] * len(PILOTS), _COMBS),
         ours=True,
     ),
     Protocol(
         "fig11b",
         "Position by the number of stations, trained once",
         "stations",
-        _curve(range(1, 5), [_FOUR] * 4, [Trial(stations) for stations in _SUBSETS]),
+        _curve(range(1, 5), [_FOUR] * 4, _first(STATIONS, range(1, 5))),
     ),
     Protocol(
         "fig11c",
         "Position from four stations by the number of labels",
-        "labelled users",
-        _curve(
-            _LABELS[3:],
-            [replace(_FOUR, labels=n) for n in _LABELS[3:]],
-            [Trial(STATIONS)] * len(_LABELS[3:]),
-        ),
+        _LABELLED,
+        _curve(_LABELS[3:], [replace(_FOUR, labels=n) for n in _LABELS[3:]]),
     ),
     Protocol(
         "snr",
         "Position from one station by the signal-to-noise ratio",
         "SNR [dB]",
-        _curve(_NOISE, [replace(_ONE, snr_db=n) for n in _NOISE], [Trial()] * len(_NOISE)),
+        _curve(_NOISE, [replace(_ONE, snr_db=n) for n in _NOISE]),
+        ours=True,
+    ),
+    Protocol(
+        "budget",
+        "Position from one station by a link budget: noise figure 5 dB, far users are noisier",
+        "power of users [dBm]",
+        _curve(_POWERS, [replace(_ONE, power_dbm=p) for p in _POWERS]),
+        ours=True,
+    ),
+    Protocol(
+        "unseen",
+        "Position from a single station, trained on stations 4, 9 and 10: of 3 no label was heard",
+        "station asked of",
+        _curve(
+            [float(name) for name in STATIONS],
+            [_OTHERS] * len(STATIONS),
+            [Trial((name,)) for name in STATIONS],
+        ),
+        ours=True,
+    ),
+    Protocol(
+        "fig10-clock",
+        "Position from one station by the deviation of users' clocks",
+        "deviation of the clock [ns]",
+        _curve(_CLOCKS, [replace(_ONE, clock=ns * 1e-9) for ns in _CLOCKS]),
+        ours=True,
+    ),
+    Protocol(
+        "fig11-clock",
+        "Position from four stations by the deviation of users' clocks, which all stations share",
+        "deviation of the clock [ns]",
+        _curve(_CLOCKS, [replace(_FOUR, clock=ns * 1e-9) for ns in _CLOCKS]),
         ours=True,
     ),
     Protocol(
         "hidden",
         "Position of users without line of sight from one station",
-        "labelled users",
+        _LABELLED,
+        _curve((1_000, 10_000), [replace(_ONE, labels=n, users=HIDDEN) for n in (1_000, 10_000)]),
+        ours=True,
+    ),
+    Protocol(
+        "fig11b-twelve",
+        "Position by the number of stations, trained once on twelve",
+        "stations",
+        _curve(_COUNTS, [_ALL] * len(_COUNTS), _first(MAIN_STREET, _COUNTS)),
+        ours=True,
+    ),
+    Protocol(
+        "walls",
+        "Position from one station by where the frontages stand",
+        "from the stations to the wall behind them [m]",
         _curve(
-            (1_000, 10_000),
-            [replace(_ONE, labels=n, users=HIDDEN) for n in (1_000, 10_000)],
-            [Trial()] * 2,
+            (0.5, 2.5, 4.5),
+            [replace(_ONE, users=users) for users in (NEAR_WALLS, EVERYBODY, FAR_WALLS)],
         ),
+        ours=True,
+    ),
+    Protocol(
+        "sector",
+        "Position from one station with the sector elements of 3GPP TR 38.901",
+        _LABELLED,
+        _single(replace(_ONE, pattern="sector")),
         ours=True,
     ),
 )

@@ -2,49 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from radiofix.benchmark.lwlm.protocols import (
-    ANTENNAS,
-    PATHS,
-    PILOTS,
-    RANDOM,
-    SUBCARRIERS,
-    Lesson,
-    Trial,
-)
+from radiofix.benchmark.lwlm.lessons import NOISE_FIGURE_DB, PATTERNS, Lesson, Trial
+from radiofix.benchmark.lwlm.protocols import RANDOM
 from radiofix.benchmark.lwlm.scales import Scale
-from radiofix.models.parts import Part
+from radiofix.physics.arrays import ula
+from radiofix.physics.channel import Channel
+from radiofix.physics.impairments import Impairments
 from radiofix.physics.ofdm import Pilots
 from radiofix.training.batches import Receiver
-from radiofix.training.recipe import FinetuneRecipe
 from radiofix.types import Paths, Sounding
 
+PATHS = 5
+"""Strongest paths of a link, as in the paper."""
+ANTENNAS, SUBCARRIERS = 32, 128
 LEFT_OUT = {RANDOM: ["validation", "test"]}
 """Channels that no pretraining sees, though the paper's did."""
 
 
-@dataclass(frozen=True)
-class AnyComb(Receiver):
-    """A receiver whose links each have one of the protocols' combs of pilots, drawn anew."""
+class InLesson(Receiver):
+    """A receiver as a lesson has it: with its budget, its elements, and any of its combs.
+
+    No dataclass of its own, so that a recipe is written and read with a receiver's own fields.
+    """
+
+    lesson: Lesson
+
+    def __init__(self, plain: Receiver, lesson: Lesson) -> None:
+        # Known before the fields are, whose check makes a channel.
+        object.__setattr__(self, "lesson", lesson)
+        own = {f.name: getattr(plain, f.name) for f in fields(Receiver)}
+        several = len(lesson.pilots) > 1
+        super().__init__(**{**own, "pilots": None if several else own["pilots"]})
+
+    def channel(self, bandwidth: float | Tensor, snr_db: float | Tensor | None) -> Channel:
+        """The channel of links with these bands [Hz] and noise."""
+        budget = self.lesson.power_dbm is not None
+        pattern = PATTERNS[self.lesson.pattern]
+        return replace(
+            super().channel(bandwidth, None if budget else snr_db),
+            array=ula(self.antennas, self.spacing, pattern),
+            tx_power_dbm=self.lesson.power_dbm,
+            noise_figure_db=NOISE_FIGURE_DB if budget else None,
+        )
 
     def sound(
         self, paths: Paths, band: Int[Tensor, " link"], generator: torch.Generator
     ) -> Sounding:
-        """The soundings of links, each with noise and a comb of its own."""
+        """The soundings of links, each with noise; of several combs each has one, drawn anew."""
         sounding = super().sound(paths, band, generator)
+        combs = self.lesson.pilots
+        if len(combs) == 1:
+            return sounding
         csi = sounding.csi
-        combs = torch.stack(
-            [Pilots(n, n).mask(csi.shape[1], csi.shape[2], csi.device) for n in PILOTS]
+        masks = torch.stack(
+            [Pilots(n, n).mask(csi.shape[1], csi.shape[2], csi.device) for n in combs]
         )
-        drawn = torch.randint(len(PILOTS), (len(csi),), generator=generator, device=csi.device)
-        return sounding.with_csi(csi * combs[drawn])
+        drawn = torch.randint(len(combs), (len(csi),), generator=generator, device=csi.device)
+        return sounding.with_csi(csi * masks[drawn])
 
 
 def changed(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,8 +96,25 @@ def _copy(value: Any) -> Any:
     return value
 
 
+def with_stations(content: Mapping[str, Any], columns: Sequence[int]) -> dict[str, Any]:
+    """Plain values in which every part that has stations of its own is given these columns."""
+    return {
+        key: _given(value, columns) if key in ("encoder", "head") else value
+        for key, value in content.items()
+    }
+
+
+def _given(value: Any, columns: Sequence[int]) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        key: list(columns) if key == "stations" else _given(inner, columns)
+        for key, inner in value.items()
+    }
+
+
 def receiver(lesson: Lesson, pilots: int) -> dict[str, Any]:
-    """The receiver of a lesson's links, as plain values."""
+    """The receiver of a lesson's links, as plain values, but for what `InLesson` adds."""
     return {
         "bandwidths": [lesson.bandwidth],
         "antennas": ANTENNAS,
@@ -91,8 +130,10 @@ def teaching(
 ) -> dict[str, Any]:
     """A fine-tuning recipe's plain values, as a lesson has them at a scale."""
     settings = {**scale.finetuning, "rate": rate}
+    told = content.get("receiver", {})
+    faults = {**(told.get("impairments") or {}), "user_timing": lesson.clock}
     own = {
-        "receiver": {**content.get("receiver", {}), **receiver(lesson, lesson.pilots[0])},
+        "receiver": {**told, **receiver(lesson, lesson.pilots[0]), "impairments": faults},
         "store": store,
         "split": lesson.split,
         "among": {"class_path": lesson.users.among},
@@ -106,29 +147,10 @@ def teaching(
     return {**content, **own}
 
 
-def any_comb(plain: Receiver) -> AnyComb:
-    """The same receiver, its pilots drawn link by link."""
-    own = {f.name: getattr(plain, f.name) for f in fields(Receiver)}
-    return AnyComb(**{**own, "pilots": None})
-
-
-def asking(lesson: Lesson, test: Trial, scale: Scale, store: str, seed: int) -> FinetuneRecipe:
-    """Which links are asked about, and how they are received, whatever the method is."""
+def asked_receiver(lesson: Lesson, test: Trial) -> InLesson:
+    """How the links of a test are received, whatever the method is."""
     plain = receiver(lesson, test.pilots)
-    pilots = plain.pop("pilots")
-    return FinetuneRecipe(
-        encoder=None,
-        head=None,
-        task=Part(lesson.question.task),
-        receiver=Receiver(
-            **{**plain, "bandwidths": tuple(plain["bandwidths"])},
-            pilots=None if pilots is None else Pilots(**pilots),
-        ),
-        store=store,
-        split=lesson.split,
-        among=Part(lesson.users.among),
-        labels=scale.labels.get(lesson.labels, 0),
-        stations=test.stations,
-        validation_users=scale.validation_users,
-        seed=seed,
-    )
+    plain["bandwidths"] = tuple(plain["bandwidths"])
+    plain["pilots"] = None if test.pilots == 1 else Pilots(test.pilots, test.pilots)
+    faults = Impairments(user_timing=lesson.clock)
+    return InLesson(Receiver(**plain, impairments=faults), replace(lesson, pilots=(test.pilots,)))

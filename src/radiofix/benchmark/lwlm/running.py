@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
@@ -15,9 +14,10 @@ import torch
 from radiofix.benchmark.lwlm import outcomes
 from radiofix.benchmark.lwlm.answers import ask
 from radiofix.benchmark.lwlm.learned import Method, held_out_links, labelled_users
+from radiofix.benchmark.lwlm.lessons import Lesson, Trial
 from radiofix.benchmark.lwlm.networks import Network
 from radiofix.benchmark.lwlm.outcomes import Outcome, Run, Tried
-from radiofix.benchmark.lwlm.protocols import PROTOCOLS, REGION, Lesson, Protocol, trials_of
+from radiofix.benchmark.lwlm.protocols import PROTOCOLS, REGION, Point, Protocol, trials_of
 from radiofix.benchmark.lwlm.questions import POSITION
 from radiofix.benchmark.lwlm.scales import RATE_LABELS, Scale
 from radiofix.benchmark.lwlm.site import Site
@@ -94,7 +94,8 @@ class Bench:
                 f"{self.site.out / run.file} began with other weights than {run.method} has now: "
                 "give another --out, or the same --work and --pretrained"
             )
-        return all(outcome.tested(test) for test in trials_of(run.lesson))
+        (method,) = (m for m in self.methods if m.name == run.method)
+        return all(outcome.tested(test) for test in asked(method, run.lesson))
 
 
 def searches(method: Method, scale: Scale) -> tuple[Run, ...]:
@@ -131,12 +132,7 @@ def wanted(
         out: where results lie, for the rates of learning.
     """
     rates = {method.name: preferred(method, scale, out) for method in methods}
-    points = [
-        point
-        for protocol in protocols
-        for point in protocol.every
-        if point.lesson.labels in scale.labels and point.lesson.users.store in stores
-    ]
+    points = [p for protocol in protocols for p in points_of(protocol, scale, stores)]
     runs = [
         Run(method.name, lesson, seed, rates[method.name])
         for seed in scale.seeds
@@ -147,6 +143,31 @@ def wanted(
         if lesson is not None
     ]
     return tuple(dict.fromkeys(runs))
+
+
+def points_of(protocol: Protocol, scale: Scale, stores: Sequence[str]) -> list[Point]:
+    """Of a figure's points, those that a scale runs and that there is a store for."""
+    chosen = []
+    for split in protocol.splits:
+        points = [
+            p
+            for p in protocol.at(split)
+            if p.lesson.labels in scale.labels and p.lesson.users.store in stores
+        ]
+        if split in scale.splits:
+            chosen += points if scale.points is None else _ends(points, scale.points)
+    return chosen
+
+
+def _ends(points: list[Point], count: int) -> list[Point]:
+    """So many of the points, those at the ends first."""
+    outward = sorted(range(len(points)), key=lambda n: min(n, len(points) - 1 - n))
+    return [points[n] for n in sorted(outward[:count])]
+
+
+def asked(method: Method, lesson: Lesson) -> tuple[Trial, ...]:
+    """The tests that a method is put to after a lesson."""
+    return tuple(test for test in trials_of(lesson) if method.hears(lesson, test))
 
 
 Job = partial[str]
@@ -174,8 +195,8 @@ def carry_out(site: Site, method: Method, run: Run) -> Outcome:
     position = store.dataset["user_position"].values[:, :2]
     labels = position[labelled_users(run, site)] if run.lesson.labels else None
     tests = []
-    for test in trials_of(run.lesson):
-        links = held_out_links(run, test, site, "test")
+    for test in asked(method, run.lesson):
+        links = held_out_links(run, test, site, "test", method.most(site.scale))
         answers = ask(learned.answer, task, links, question.together)
         if not np.isfinite(answers.error).all():
             raise ValueError(f"{np.isnan(answers.error).sum()} answers are no numbers")
@@ -201,25 +222,3 @@ def pretrain(site: Site, network: Network) -> str:
     except Exception as error:  # as above
         return f"pretraining of {network.name}: failed, {' '.join(str(error).split())[:200]}"
     return f"pretraining of {network.name}: {time.perf_counter() - begun:.0f} s"
-
-
-def seconds_left(done: Sequence[Outcome], left: Sequence[Run], processes: int) -> float | None:
-    """How long runs will take, by the median of those like them; None: none is done yet."""
-    if not done:
-        return None
-    by_method: dict[str, list[float]] = {}
-    by_question: dict[tuple[str, str], list[float]] = {}
-    for outcome in done:
-        run = outcome.run
-        by_method.setdefault(run.method, []).append(outcome.seconds)
-        by_question.setdefault(_kind(run), []).append(outcome.seconds)
-    anyone = median(outcome.seconds for outcome in done)
-    total = 0.0
-    for run in left:
-        alike = by_question.get(_kind(run)) or by_method.get(run.method)
-        total += median(alike) if alike else anyone
-    return total / processes
-
-
-def _kind(run: Run) -> tuple[str, str]:
-    return run.method, run.lesson.question.name

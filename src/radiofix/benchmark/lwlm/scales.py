@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 RATE_LABELS = 1_000
 """Labels, as the paper counts them, at which rates of learning are compared."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds of one core that work was measured to take, before a run is done."""
+
+    start: float
+    """A run that learns nothing and answers nothing."""
+    link: float = 0.0
+    """A link trained on, once."""
+    fix: float = 0.0
+    """A link answered."""
+    pretraining: float = 0.0
+    """A step."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +34,8 @@ class Scale:
     """Of the paper's numbers, those that are run, and how many users each means here."""
     test_users: int
     validation_users: int
+    limit_users: int
+    """Test users whose posterior over the whole store is worked out."""
     seeds: tuple[int, ...]
     rates: tuple[float, ...]
     """Of fine-tuning; of several, each network gets the one that validation users prefer."""
@@ -28,6 +45,14 @@ class Scale:
     """Settings of every pretraining; others are the recipe's own."""
     sizes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Changes of recipes, by the family of the method; none: sizes as published."""
+    pace: Mapping[str, Pace] = field(default_factory=dict)
+    """By the method's name or its family; none: what is done tells."""
+    splits: tuple[str, ...] = ("region", "random")
+    """Of each figure's, those that are run."""
+    points: int | None = None
+    """Of a figure's axis, how many that are run, the ends first; None: all."""
+    grid_spacing: float = 0.25
+    """Between users of a store that the limit can be worked out on, at most [m]."""
 
 
 _SCHEDULE = {
@@ -77,20 +102,34 @@ SMOKE = Scale(
     labels={1_000: 8, 10_000: 24},
     test_users=16,
     validation_users=16,
+    limit_users=4,
     seeds=(0,),
     rates=(1e-3,),
     finetuning={**_SCHEDULE, "batch": 8, "steps": 3, "validate_every": 3, "log_every": 3},
     pretraining={"steps": 3, "batch": 8, "warmup": 0, "validate_every": 3, "log_every": 3},
     sizes={"lwlm": _lwlm(32, 1, 2, 8, 64), "swit": _swit(32, 64, 32)},
+    pace={
+        "radiofix": Pace(0.7),
+        "lwlm": Pace(0.7, pretraining=0.2),
+        "resnet": Pace(4.0),
+        "swit": Pace(0.8, pretraining=0.4),
+        "lookup": Pace(0.5),
+        "geometry": Pace(0.3),
+        "limit": Pace(1.0),
+    },
+    splits=("region",),
+    points=2,
+    grid_spacing=math.inf,
 )
 LAPTOP = Scale(
     name="laptop",
     labels={n: n for n in (250, 1_000, 2_000, 10_000)},
     test_users=2_000,
     validation_users=500,
+    limit_users=200,
     seeds=(0, 1, 2),
     rates=(3e-4, 1e-3),
-    finetuning={**_SCHEDULE, "steps": 600, "warmup": 60, "validate_every": 100},
+    finetuning={**_SCHEDULE, "steps": 900, "warmup": 90, "validate_every": 150},
     pretraining={
         **_SCHEDULE,
         "steps": 3_000,
@@ -101,12 +140,21 @@ LAPTOP = Scale(
         "checkpoint_every": 250,
     },
     sizes={"lwlm": _lwlm(128, 4, 4, 8, 512), "swit": _swit(384, 2_048, 256)},
+    pace={
+        "radiofix": Pace(11.0, 0.0020, 0.0015),
+        "lwlm": Pace(11.0, 0.0040, 0.0020, pretraining=1.26),
+        "resnet": Pace(17.0, 0.0097, 0.0032),
+        "lookup": Pace(15.0, fix=0.0010),
+        "geometry": Pace(7.0, fix=0.0070),
+        "limit": Pace(60.0, fix=0.2),
+    },
 )
 PAPER = Scale(
     name="paper",
     labels={n: n for n in (250, 500, 1_000, 2_000, 4_000, 6_000, 8_000, 10_000)},
     test_users=10_000,
     validation_users=1_000,
+    limit_users=2_000,
     seeds=(0, 1, 2),
     rates=(1e-4, 3e-4, 1e-3),
     finetuning={**_SCHEDULE, "steps": 30_000, "warmup": 500, "validate_every": 500},

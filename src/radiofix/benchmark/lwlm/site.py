@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from radiofix.benchmark.lwlm.protocols import Users
+from radiofix.benchmark.lwlm.lessons import Users
 from radiofix.benchmark.lwlm.scales import Scale
 
 
@@ -19,7 +19,7 @@ class Site:
 
     scale: Scale
     stores: Mapping[str, str]
-    """By the names that `protocols.Users` have."""
+    """By the names of `lessons.STORES`."""
     out: Path
     """Results, run by run."""
     work: Path

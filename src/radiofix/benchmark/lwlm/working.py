@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
+from threading import Thread
 
 import torch
 
@@ -39,7 +42,7 @@ def _done(jobs: Sequence[Job], processes: int) -> Iterator[str]:
     with ProcessPoolExecutor(
         processes,
         mp_context=_context(),
-        initializer=torch.set_num_threads,
+        initializer=_begin,
         initargs=(threads,),
     ) as pool:
         ends = [pool.submit(job) for job in jobs]
@@ -52,3 +55,16 @@ def _done(jobs: Sequence[Job], processes: int) -> Iterator[str]:
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _begin(threads: int) -> None:
+    """Of a worker: its share of the cores, and an end together with the bench, however it ends."""
+    torch.set_num_threads(threads)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
