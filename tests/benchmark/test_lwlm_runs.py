@@ -301,19 +301,23 @@ def test_a_scale_may_run_the_ends_of_an_axis_alone():
     assert [p.x for p in points_of(walls, thin, ["o1"])] == [2.5]
 
 
-def test_the_limit_is_never_better_than_the_nearest_other_place(site, town):
+def test_the_limit_puts_users_of_the_grid_where_they_are_and_a_survey_beside(site, town):
     run = Run("limit", Lesson(POSITION, "region", 0, snr_db=20.0), 0)
     few = replace(site, scale=replace(TINY, grid_spacing=10.0, limit_users=3))
+    # The miniature's users stand metres apart: at 20 dB none is taken for another,
     (tested,) = carry_out(few, Limit(), run).tests
     assert len(tested.error) == 3
-    # The miniature's users stand metres apart: at 20 dB each is put at one of the others.
+    assert tested.error.max() < 1e-3
+    # and without its own place each is put at one of the others.
+    (tested,) = carry_out(few, Limit("survey", own=False), run).tests
     position = open_paths(town).dataset["user_position"].values[:, :2]
     apart = np.linalg.norm(position[:, None] - position, axis=-1)
-    assert apart[apart > 0].min() - 1e-6 <= tested.error.min()
+    assert tested.error.min() >= apart[apart > 0].min() - 1e-6
     assert all(np.abs(apart - error).min() < 1e-3 for error in tested.error)
     noisy = replace(run, lesson=replace(run.lesson, snr_db=-45.0))
     links = held_out_links(noisy, Trial(), few, "test", 3)
     blurred = ask(Limit().learn(noisy, few).answer, POSITION.make_task(), links, together=False)
+    assert blurred.error.min() > 1e-3
     assert not any(np.abs(apart - error).min() < 1e-3 for error in blurred.error)
 
 

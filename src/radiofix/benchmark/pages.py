@@ -25,9 +25,11 @@ BESIDE = (
     "are for orientation, and rows of one table carry a claim."
 )
 LIMITED = (
-    "The limit is the posterior mean over all other users of the store, 0.2 m apart, whose "
-    "channels without noise it knows, and the noise, but not the common phase: what a survey of "
-    "every place would leave. It is worked out for some of the test users."
+    "The limit is the posterior mean over all users of the store, the one who asks among them. It "
+    "knows their channels without noise, and the noise, but not the common phase: what noise alone "
+    "leaves, 0 where no neighbour is taken for another. The survey is the same without the user's "
+    "own place: what labels at every other place would leave. Both are worked out for some of the "
+    "test users."
 )
 INTERVALS = (
     "In brackets: 95 % of the values when seeds and users are drawn again. Far: errors over 50 m, "

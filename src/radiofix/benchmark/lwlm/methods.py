@@ -8,7 +8,7 @@ from typing import Any
 
 from radiofix.benchmark.lwlm.classical import Geometry, Lookup, averaged, weighed_by_distance
 from radiofix.benchmark.lwlm.learned import Method
-from radiofix.benchmark.lwlm.limit import Limit
+from radiofix.benchmark.lwlm.limit import SURVEY, Limit
 from radiofix.benchmark.lwlm.networks import Network, Start
 from radiofix.benchmark.lwlm.paper import BASE, CNN, DTI, LWLM, OMP, PICL, SFMCM
 from radiofix.benchmark.lwlm.questions import QUESTIONS
@@ -76,6 +76,7 @@ def methods(pretrained: str = NANO) -> tuple[Method, ...]:
         Geometry(OMP, Omp(), averaged),
         Geometry("OMP-weighted", Omp(), weighed_by_distance, only_together=True),
         Limit(),
+        Limit(SURVEY, own=False),
     )
 
 

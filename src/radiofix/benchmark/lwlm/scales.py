@@ -115,7 +115,8 @@ SMOKE = Scale(
         "swit": Pace(0.8, pretraining=0.4),
         "lookup": Pace(0.5),
         "geometry": Pace(0.3),
-        "limit": Pace(1.0),
+        "limit": Pace(1.5),
+        "survey": Pace(1.5),
     },
     splits=("region",),
     points=2,
@@ -147,6 +148,7 @@ LAPTOP = Scale(
         "lookup": Pace(15.0, fix=0.0010),
         "geometry": Pace(7.0, fix=0.0070),
         "limit": Pace(60.0, fix=0.2),
+        "survey": Pace(60.0, fix=0.2),
     },
 )
 PAPER = Scale(
