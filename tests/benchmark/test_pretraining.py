@@ -18,7 +18,8 @@ from radiofix.benchmark.pretraining import (
     protocol,
     rows,
 )
-from radiofix.training.localizing import fingerprint
+from radiofix.models.heads import AoaHead, FusionHead, ToaHead
+from radiofix.training.localizing import build_localizer, fingerprint
 from training.conftest import store  # noqa: F401  # a fixture
 from training.test_shipping import ENCODER, HEAD, RECEIVER, simulated  # noqa: F401  # a fixture
 
@@ -93,7 +94,7 @@ def test_a_row_holds_all_seeds_and_its_interval_holds_the_mean():
     assert row.p90 == pytest.approx(np.quantile(every, 0.9))
     assert row.interval[0] < row.mean < row.interval[1]
     assert row.interval[1] - row.interval[0] < 1.0
-    assert f"| {row.mean:.2f} |" in markdown([row])
+    assert f"| {row.mean:.2f} m |" in markdown([row])
 
 
 def test_mistakes_are_counted_apart_and_ellipses_where_they_were_looked_at():
@@ -134,6 +135,9 @@ def test_a_run_is_done_once_and_kept_with_its_errors(tmp_path, store, simulated)
         assert kept["run"] == {**kept["run"], "method": method, "labels": 12}
         assert first.do(run) == result
     assert len(told) == 2
+    steps, means = zip(*result.curve, strict=True)
+    assert steps == (0, 1, 2, 3, 4)
+    assert min(means) == pytest.approx(result.validation)
     untouched = first.do(Run("random-clean", "ours", 0, 0, 1e-3, 0))
     assert untouched.validation == np.inf
     assert "Infinity" not in (tmp_path / "results" / untouched.run.file).read_text()
@@ -162,6 +166,33 @@ def test_noise_pilots_and_users_out_of_sight_reach_the_recipe(tmp_path, store, s
     assert hidden.among.class_path.endswith("WithoutSight")
     assert hidden.pretrained == str(simulated)
     assert noisy.pretrained is None
+
+
+@pytest.mark.parametrize(
+    ("condition", "links"), [("region-toa", 1), ("region-aoa", 1), ("region-four", 4)]
+)
+def test_other_questions_are_asked_of_the_same_channels(
+    tmp_path,
+    store,  # noqa: F811
+    simulated,  # noqa: F811
+    condition,
+    links,
+):
+    made = bench(tmp_path, store, simulated)
+    recipe = made._recipe(Run(condition, "ours", 1000, 0, 1e-3, 10))
+    module = build_localizer(recipe)
+    head = {"region-toa": ToaHead, "region-aoa": AoaHead, "region-four": FusionHead}[condition]
+    assert isinstance(module.localizer.head, head)
+    assert module.task.unit == {"region-aoa": "degrees"}.get(condition, "m")
+    assert len(recipe.stations) == links
+    assert recipe.split == "region"
+
+
+def test_degrees_are_not_called_metres_and_no_angle_is_a_mistake_of_fifty_metres():
+    angles = [Result(Run("region-aoa", "ours", 1000, 0, 1e-4, 600), 1.0, (0.5, 90.0), 1.0)]
+    (row,) = rows(angles)
+    assert row.far is None
+    assert "| 45.25 ° |" in markdown([row])
 
 
 def test_a_result_of_other_weights_is_not_taken_for_this_ones(tmp_path, store, simulated):  # noqa: F811

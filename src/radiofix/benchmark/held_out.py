@@ -28,6 +28,7 @@ from radiofix.physics.strongest import Wave, steering
 from radiofix.training.batches import OtherStation, Partner, PretrainBatches
 from radiofix.training.checkpoints import CONFIG, LAST, RunFolder
 from radiofix.training.encoding import Pretraining, build
+from radiofix.training.logs import JUDGED
 from radiofix.training.pool import HeldPool
 from radiofix.training.pretrain import JUDGE_SEED
 from radiofix.training.recipe import PretrainRecipe, read_recipe
@@ -169,7 +170,7 @@ def curves(run: Trained) -> dict[str, list[float]]:
     The contrast runs over the views of all other users of a batch, two a user. Its sum holds
     eq. 5's over one view a user, hence is no smaller, so that log N - L holds with N the users.
     """
-    path = run.folder.path / "validation.csv"
+    path = run.folder.path / JUDGED
     if not path.is_file():
         raise ValueError(f"{path} does not exist: the run was not validated yet")
     with path.open(newline="") as lines:

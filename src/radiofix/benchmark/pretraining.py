@@ -8,6 +8,7 @@ validation users alone.
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import tempfile
@@ -26,6 +27,7 @@ from radiofix.training.evaluate import held_out
 from radiofix.training.finetune import finetune
 from radiofix.training.launch import single
 from radiofix.training.localizing import fingerprint
+from radiofix.training.logs import JUDGED
 from radiofix.training.recipe import FinetuneRecipe, read_recipe
 
 SCRATCH = "scratch"
@@ -54,23 +56,64 @@ class Condition:
     """Which of the given stores."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Of the fine-tuning recipe, dotted keys."""
+    unit: str = "m"
+    """Of its errors."""
+    labels: tuple[int, ...] = (1000, 250, 0, 10_000)
+    """Numbers of them that are asked for unless others are, the first of all methods first."""
 
 
+def _task(name: str) -> dict[str, Any]:
+    return {"class_path": f"radiofix.objectives.tasks.{name}Task"}
+
+
+def _head(name: str, **arguments: Any) -> dict[str, Any]:
+    return {"class_path": f"radiofix.models.heads.{name}Head", "init_args": arguments}
+
+
+_REGION = {"split": "region"}
+_FRAME = {"class_path": "radiofix.models.frame.FrameHead", "init_args": {"dim": 128}}
 HIDDEN = {"class_path": "radiofix.training.users.WithoutSight"}
 CONDITIONS = (
-    Condition("region-clean", "o1", {"split": "region"}),
+    Condition("region-clean", "o1", _REGION),
     Condition(
         "region-noisy",
         "o1",
         {
-            "split": "region",
+            **_REGION,
             "receiver.snr_db": 10.0,
             "receiver.pilots": {"every_antenna": 3, "every_subcarrier": 3},
         },
     ),
-    Condition("region-hidden", "cross", {"split": "region", "among": HIDDEN}),
+    Condition("region-hidden", "cross", {**_REGION, "among": HIDDEN}),
     Condition("random-clean", "o1", {"split": "random"}),
+    Condition(
+        "region-toa",
+        "o1",
+        {**_REGION, "task": _task("Toa"), "head": _head("Toa")},
+        labels=(RATE_LABELS,),
+    ),
+    Condition(
+        "region-aoa",
+        "o1",
+        {**_REGION, "task": _task("Aoa"), "head": _head("Aoa")},
+        unit="°",
+        labels=(RATE_LABELS,),
+    ),
+    Condition(
+        "region-four",
+        "o1",
+        {
+            **_REGION,
+            "task": _task("FusedPosition"),
+            "head": _head("Fusion", estimator=_FRAME),
+            "stations": ["3", "4", "9", "10"],
+            "fewest_stations": 1,
+            "training.batch": 32,
+        },
+        labels=(RATE_LABELS,),
+    ),
 )
+"""Positions from one station first; then what else is asked of the same channels."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +140,9 @@ class Result:
 
     run: Run
     validation: float
-    """Mean error; infinite where nothing was validated [m]."""
+    """Mean error, in the condition's unit; infinite where nothing was validated."""
     errors: tuple[float, ...]
-    """Of each test user [m]."""
+    """Of each test user, in the condition's unit."""
     seconds: float
     held: float | None = None
     """Share of the test users inside their stated 90 % ellipses; None: not looked at."""
@@ -107,6 +150,8 @@ class Result:
     """Median error of the time of arrival that positions in line of sight imply [m]."""
     aoa: float | None = None
     """Of the angle of arrival [degrees]."""
+    curve: tuple[tuple[int, float], ...] = ()
+    """Mean error of the validation users after so many steps."""
     start: str | None = None
     """SHA-256 of the weights that it began with; None: from scratch."""
     made: Mapping[str, Any] = field(default_factory=dict)
@@ -147,8 +192,9 @@ class Bench:
                 outcome = finetune(single(recipe.training), recipe, place)
                 figures = outcome.figures
                 validation, seconds = figures["validation_mean"], figures["seconds"]
+                curve = _curve(place)
             else:
-                validation, seconds = math.inf, 0.0
+                validation, seconds, curve = math.inf, 0.0, ()
             seen = held_out(recipe, place if run.steps else None, TEST_USERS)
         told = tuple(np.round(seen.errors, 3).tolist())
         return Result(
@@ -159,6 +205,7 @@ class Bench:
             held=seen.honesty.get("held_at_90"),
             toa=seen.implied.get("toa_median"),
             aoa=seen.implied.get("aoa_median"),
+            curve=curve,
             start=self._start(run),
             made=made,
         )
@@ -201,6 +248,11 @@ class Bench:
                 part = part.setdefault(step, {})
             part[last] = value
         return read_recipe(FinetuneRecipe, content, str(run.file))
+
+
+def _curve(folder: RunFolder) -> tuple[tuple[int, float], ...]:
+    with (folder.path / JUDGED).open(newline="") as table:
+        return tuple((int(row["step"]), float(row["mean"])) for row in csv.DictReader(table))
 
 
 def _condition(run: Run) -> Condition:
@@ -265,13 +317,15 @@ class Row:
     seeds: int
     rate: float
     steps: int
+    unit: str
+    """Of its errors."""
     mean: float
-    """Of the error over users and seeds [m]."""
+    """Of the error over users and seeds."""
     interval: tuple[float, float]
-    """95 % of means when users and seeds are drawn again [m]."""
+    """95 % of means when users and seeds are drawn again."""
     median: float
     p90: float
-    far: float
+    far: float | None
     """Share of users off by more than `FAR`: put on the wrong side, or down the street."""
     held: float | None
     """Share of users inside their stated 90 % ellipses, over the seeds that say it."""
@@ -300,6 +354,7 @@ def every(out: Path) -> list[Result]:
 def _row(run: Run, same: Sequence[Result], draws: int) -> Row:
     errors = [np.asarray(result.errors) for result in same]
     together = np.concatenate(errors)
+    unit = next((c.unit for c in CONDITIONS if c.name == run.condition), "m")
     return Row(
         condition=run.condition,
         method=run.method,
@@ -307,11 +362,12 @@ def _row(run: Run, same: Sequence[Result], draws: int) -> Row:
         seeds=len(errors),
         rate=run.rate,
         steps=run.steps,
+        unit=unit,
         mean=float(np.mean([e.mean() for e in errors])),
         interval=interval(errors, draws=draws),
         median=float(np.median(together)),
         p90=float(np.quantile(together, 0.9)),
-        far=float((together > FAR).mean()),
+        far=float((together > FAR).mean()) if unit == "m" else None,
         held=_mean(result.held for result in same),
         toa=_mean(result.toa for result in same),
         aoa=_mean(result.aoa for result in same),
@@ -326,14 +382,15 @@ def _mean(told: Iterable[float | None]) -> float | None:
 def markdown(table: Sequence[Row]) -> str:
     """The table for people."""
     lines = [
-        "| condition | labels | method | mean [m] | 95 % | median | 90 % | over 50 m | held "
+        "| condition | labels | method | mean | 95 % | median | 90 % | over 50 m | held "
         "| ToA [m] | AoA [°] | seeds | rate | steps |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {r.condition} | {r.labels:,} | {r.method} | {r.mean:.2f} | "
+        f"| {r.condition} | {r.labels:,} | {r.method} | {r.mean:.2f} {r.unit} | "
         f"{r.interval[0]:.2f} to {r.interval[1]:.2f} | {r.median:.2f} | {r.p90:.2f} | "
-        f"{r.far:.2%} | {_told(r.held, '.1%')} | {_told(r.toa, '.2f')} | {_told(r.aoa, '.2f')} | "
+        f"{_told(r.far, '.2%')} | {_told(r.held, '.1%')} | "
+        f"{_told(r.toa, '.2f')} | {_told(r.aoa, '.2f')} | "
         f"{r.seeds} | {r.rate:g} | {r.steps:,} |"
         for r in table
     ]
@@ -359,6 +416,7 @@ def _read(place: Path) -> Result:
         held=content.get("held"),
         toa=content.get("toa"),
         aoa=content.get("aoa"),
+        curve=tuple((step, mean) for step, mean in content.get("curve", ())),
         start=content.get("start"),
         made=content.get("made", {}),
     )

@@ -47,7 +47,9 @@ def add_command_to(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.add_argument("--recipe", type=Path, default=Path("recipes/radiofix/position.yaml"))
     command.add_argument("--out", type=Path, default=Path("results/pretraining"))
     command.add_argument("--conditions", nargs="+", default=None, help="None: all")
-    command.add_argument("--labels", type=whole_numbers, default=(1000, 250, 0, 10_000))
+    command.add_argument(
+        "--labels", type=whole_numbers, default=None, help="None: those of each condition"
+    )
     command.add_argument(
         "--table", action="store_true", help="no training: every result that is there, rate by rate"
     )
@@ -130,9 +132,10 @@ def pretraining(options: argparse.Namespace) -> int:
     if options.table:
         results = [r for r in every(options.out) if r.run.condition in conditions]
     else:
-        for condition in conditions:
-            for count in options.labels:
-                results.extend(protocol(bench.do, names, condition, count))
+        for condition in CONDITIONS:
+            if condition.name in conditions:
+                for count in options.labels or condition.labels:
+                    results.extend(protocol(bench.do, names, condition.name, count))
     table = rows(results)
     say(options, [dataclasses.asdict(row) for row in table], markdown(table))
     return 0

@@ -12,6 +12,9 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+JUDGED = "validation.csv"
+"""In a run's folder: the figures of its validation users, step by step."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -47,7 +50,7 @@ class Logs:
 
     def __init__(self, folder: Path, after: int, steps: int, quiet: bool) -> None:
         self._training = Table(folder / "training.csv", after)
-        self._validation = Table(folder / "validation.csv", after)
+        self._validation = Table(folder / JUDGED, after)
         # Imported here: it takes seconds, and only a training run needs it.
         logging.getLogger("tensorboard").setLevel(logging.ERROR)
         from torch.utils.tensorboard.writer import SummaryWriter
