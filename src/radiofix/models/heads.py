@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from radiofix.models.configuration import ConfigurationEmbedding
@@ -155,48 +155,51 @@ class PositionHead(StationHead):
         self.label.fit(torch.cat([t.position for t in truths]))
 
 
-class DedicatedPositionHeads(StationHead):
-    """A `PositionHead` of its own for each station, as published in section V-D."""
+class OwnHeads(StationHead):
+    """A head of its own for each station; a link is answered by its station's."""
 
     columns: Int[Tensor, " station"]
 
-    def __init__(self, stations: Sequence[int], dim: int = 256) -> None:
+    def __init__(self, heads: Sequence[StationHead], stations: Sequence[int]) -> None:
         super().__init__()
-        self.dim = dim
-        self.heads = nn.ModuleList(PositionHead(dim) for _ in stations)
+        self.dim = heads[0].dim
+        self.heads = nn.ModuleList(heads)
         self.register_buffer("columns", torch.tensor(list(stations)))
 
     def penultimate(self, latent: Latent, sounding: Sounding) -> Float[Tensor, "link dim"]:
         """Features of each link from its own station's head."""
         # Every head sees every link: cheap beside the encoder, and no head goes without gradient.
-        features = torch.stack([head.penultimate(latent, sounding) for head in self._all()], 1)
-        chosen = self._owner(sounding)[..., None]
-        return features.masked_fill(~chosen, 0).sum(1)
+        return self._own([head.penultimate(latent, sounding) for head in self._all()], sounding)
 
     def place(self, features: Float[Tensor, "link dim"], sounding: Sounding) -> Estimate:
         """The position by each link's own station's head."""
         places = [head.place(features, sounding).position for head in self._all()]
-        chosen = self._owner(sounding)[..., None]
-        return Estimate(torch.stack(places, 1).masked_fill(~chosen, 0).sum(1))
+        return Estimate(self._own(places, sounding))
 
     def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
         """Takes all scales from training batches: labels belong to users, not to stations."""
         for head in self._all():
             head.fit(soundings, truths)
 
-    def _all(self) -> list[PositionHead]:
-        return [head for head in self.heads if isinstance(head, PositionHead)]
+    def _all(self) -> list[StationHead]:
+        return [head for head in self.heads if isinstance(head, StationHead)]
 
-    def _owner(self, sounding: Sounding) -> Bool[Tensor, "link station"]:
+    def _own(self, answers: list[Tensor], sounding: Sounding) -> Float[Tensor, "link answer"]:
         owner = sounding.station[:, None] == self.columns
         known = owner.any(-1)
         if not bool(known.all()):
-            stranger = int(sounding.station[~known][0])
             raise ValueError(
-                f"station {stranger} has no head of its own, only {self.columns.tolist()} have: "
-                "leave its links out, or use a shared PositionHead"
+                f"station {int(sounding.station[~known][0])} has no head of its own, only "
+                f"{self.columns.tolist()} have: leave its links out, or share one head"
             )
-        return owner
+        return torch.stack(answers, 1).masked_fill(~owner[..., None], 0).sum(1)
+
+
+class DedicatedPositionHeads(OwnHeads):
+    """A `PositionHead` for each station, as published in section V-D."""
+
+    def __init__(self, stations: Sequence[int], dim: int = 256) -> None:
+        super().__init__([PositionHead(dim) for _ in stations], stations)
 
 
 class FusionHead(nn.Module):

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from radiofix.models.heads import Estimate, StationHead
+from radiofix.models.heads import Estimate, OwnHeads, StationHead
 from radiofix.models.latent import Latent
 from radiofix.models.standardizer import Standardizer
 from radiofix.types import Sounding, Truth
@@ -111,45 +111,11 @@ class NlosAwareHead(ClassTokenHead):
         return self.features((share[..., None] * rows).sum(1))
 
 
-class DedicatedHeads(StationHead):
-    """A `ClassTokenHead` of its own for each station: MLP_multi^(t) of eq. 10."""
-
-    columns: Int[Tensor, " station"]
+class DedicatedHeads(OwnHeads):
+    """A `ClassTokenHead` for each station: MLP_multi^(t) of eq. 10."""
 
     def __init__(self, stations: Sequence[int], dim: int = 512, width: int = 256) -> None:
-        super().__init__()
-        self.dim = width
-        self.heads = nn.ModuleList(ClassTokenHead(dim, width) for _ in stations)
-        self.register_buffer("columns", torch.tensor(list(stations)))
-
-    def penultimate(self, latent: Latent, sounding: Sounding) -> Float[Tensor, "link width"]:
-        """Features of each link from its own station's head."""
-        # Every head sees every link: cheap beside the encoder, and no head goes without gradient.
-        return self._own([head.penultimate(latent, sounding) for head in self._all()], sounding)
-
-    def place(self, features: Float[Tensor, "link width"], sounding: Sounding) -> Estimate:
-        """The position by each link's own station's head."""
-        return Estimate(
-            self._own([head.place(features, sounding).position for head in self._all()], sounding)
-        )
-
-    def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
-        """Takes all scales from training batches: labels belong to users, not to stations."""
-        for head in self._all():
-            head.fit(soundings, truths)
-
-    def _all(self) -> list[ClassTokenHead]:
-        return [head for head in self.heads if isinstance(head, ClassTokenHead)]
-
-    def _own(self, answers: list[Tensor], sounding: Sounding) -> Float[Tensor, "link answer"]:
-        owner = sounding.station[:, None] == self.columns
-        known = owner.any(-1)
-        if not bool(known.all()):
-            raise ValueError(
-                f"station {int(sounding.station[~known][0])} has no head of its own, only "
-                f"{self.columns.tolist()} have: leave its links out, or share one head"
-            )
-        return torch.stack(answers, 1).masked_fill(~owner[..., None], 0).sum(1)
+        super().__init__([ClassTokenHead(dim, width) for _ in stations], stations)
 
 
 class SigmapFusionHead(nn.Module):
