@@ -100,13 +100,15 @@ def test_a_row_holds_all_seeds_and_its_interval_holds_the_mean():
 def test_mistakes_are_counted_apart_and_ellipses_where_they_were_looked_at():
     errors = (1.0, 2.0, 60.0, 3.0)
     run = Run("c", "ours", 250, 0, 1e-3, 600)
-    looked = Result(run, 1.0, errors, 1.0, held=0.91, toa=0.4, aoa=0.25)
+    looked = Result(
+        run, 1.0, errors, 1.0, held=0.91, sure=0.8, far_though_sure=0.1, toa=0.4, aoa=0.25
+    )
     before = Result(replace(run, seed=1), 1.0, errors, 1.0)
     (row,) = rows([looked, before])
     assert (row.far, row.held, row.toa, row.aoa) == (0.25, 0.91, 0.4, 0.25)
     assert rows([before])[0].held is None
-    assert "| 25.00% | 91.0% | 0.40 | 0.25 |" in markdown([row])
-    assert "| 25.00% |  |  |  |" in markdown(rows([before]))
+    assert "| 25.00% | 91.0% | 80.0% | 10.00% | 0.40 | 0.25 |" in markdown([row])
+    assert "| 25.00% |  |  |  |  |  |" in markdown(rows([before]))
 
 
 def bench(tmp_path, store, run, **options):  # noqa: F811
@@ -143,6 +145,7 @@ def test_a_run_is_done_once_and_kept_with_its_errors(tmp_path, store, simulated)
     assert "Infinity" not in (tmp_path / "results" / untouched.run.file).read_text()
     assert first.do(untouched.run) == untouched
     assert 0 <= untouched.held <= 1
+    assert 0 <= untouched.sure <= 1
     assert untouched.toa > 0
     assert untouched.aoa > 0
     kept = every(tmp_path / "results")

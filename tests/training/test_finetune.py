@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from radiofix.data.store import open_paths
+from radiofix.models.frame import FrameHead
 from radiofix.models.parts import Part
 from radiofix.training.adaptation import FrozenEncoder
 from radiofix.training.batches import LabelledBatches
@@ -18,6 +20,7 @@ from radiofix.training.checkpoints import RunFolder
 from radiofix.training.evaluate import (
     evaluate,
     held_out,
+    honesty,
     implied,
     part_links,
     summary,
@@ -28,6 +31,7 @@ from radiofix.training.pool import HeldPool
 from radiofix.training.pretrain import pretrain
 from radiofix.training.recipe import FinetuneRecipe, read_recipe
 from radiofix.training.watch import DivergedError
+from radiofix.types import Fix
 
 ENCODER = {
     "class_path": "radiofix.models.lwlm.LwlmEncoder",
@@ -77,6 +81,20 @@ def pretrained(tmp_path_factory, store):
     folder = tmp_path_factory.mktemp("pretrained") / "run"
     run(load_recipe(PretrainRecipe, RECIPES / "lwlm" / "smoke.yaml", changes), folder, pretrain)
     return folder
+
+
+def test_honesty_counts_the_mistakes_of_fixes_that_were_stated_to_be_sure():
+    # Errors of 1, 60, 60 and 300 m; deviations of 5, 5, 40 and 200 m; the last has no trust.
+    position = torch.zeros(4, 3, dtype=torch.float64)
+    away = torch.tensor([1.0, 60, 60, 300], dtype=torch.float64)
+    deviation = torch.tensor([5.0, 5, 40, 200], dtype=torch.float64)
+    covariance = deviation.square()[:, None, None] * torch.eye(3, dtype=torch.float64)
+    fix = Fix(position, covariance, torch.tensor([True, True, True, False]))
+    truth = SimpleNamespace(position=torch.stack([away, 0 * away, 0 * away + 70], -1))
+    localizer = SimpleNamespace(head=FrameHead(), fix=lambda sounding: fix)
+    told = honesty(SimpleNamespace(localizer=localizer), [(None, truth)])
+    # Of 2.146 deviations: 1 in 10.7, 60 not in 10.7, 60 in 85.8, 300 in 429.
+    assert told == {"held_at_90": 0.75, "trusted": 0.75, "sure": 0.5, "far_though_sure": 0.5}
 
 
 def test_it_learns_and_a_finished_run_gives_its_errors_again(tmp_path, store, recipe):

@@ -23,7 +23,7 @@ import torch
 from radiofix.benchmark.metrics import interval
 from radiofix.data.store import open_paths
 from radiofix.training.checkpoints import RunFolder, provenance, write_whole
-from radiofix.training.evaluate import held_out
+from radiofix.training.evaluate import FAR, SURE, held_out
 from radiofix.training.finetune import finetune
 from radiofix.training.launch import single
 from radiofix.training.localizing import fingerprint
@@ -39,8 +39,6 @@ FIRST_STEPS, MOST_STEPS = 600, 19_200
 WORTH = 0.02
 """Share of the validation error that doubling the steps must save to be worth it."""
 TEST_USERS = 4000
-FAR = 50.0
-"""Errors that are no inaccuracy, but a mistake [m]."""
 SEEDS = {10_000: (0,)}
 """Of a number of labels whose runs are long."""
 OTHER_SEEDS = (0, 1, 2)
@@ -146,6 +144,10 @@ class Result:
     seconds: float
     held: float | None = None
     """Share of the test users inside their stated 90 % ellipses; None: not looked at."""
+    sure: float | None = None
+    """Share of the test users whose stated deviation is at most `SURE`."""
+    far_though_sure: float | None = None
+    """Share of these that is off by more than `FAR` all the same."""
     toa: float | None = None
     """Median error of the time of arrival that positions in line of sight imply [m]."""
     aoa: float | None = None
@@ -203,6 +205,8 @@ class Bench:
             errors=told,
             seconds=seconds,
             held=seen.honesty.get("held_at_90"),
+            sure=seen.honesty.get("sure"),
+            far_though_sure=seen.honesty.get("far_though_sure"),
             toa=seen.implied.get("toa_median"),
             aoa=seen.implied.get("aoa_median"),
             curve=curve,
@@ -329,6 +333,10 @@ class Row:
     """Share of users off by more than `FAR`: put on the wrong side, or down the street."""
     held: float | None
     """Share of users inside their stated 90 % ellipses, over the seeds that say it."""
+    sure: float | None
+    """Share of users whose stated deviation is at most `SURE`."""
+    far_though_sure: float | None
+    """Share of these that is off by more than `FAR` all the same."""
     toa: float | None
     """Median error of implied times of arrival, over the seeds that say it [m]."""
     aoa: float | None
@@ -369,6 +377,8 @@ def _row(run: Run, same: Sequence[Result], draws: int) -> Row:
         p90=float(np.quantile(together, 0.9)),
         far=float((together > FAR).mean()) if unit == "m" else None,
         held=_mean(result.held for result in same),
+        sure=_mean(result.sure for result in same),
+        far_though_sure=_mean(result.far_though_sure for result in same),
         toa=_mean(result.toa for result in same),
         aoa=_mean(result.aoa for result in same),
     )
@@ -382,14 +392,16 @@ def _mean(told: Iterable[float | None]) -> float | None:
 def markdown(table: Sequence[Row]) -> str:
     """The table for people."""
     lines = [
-        "| condition | labels | method | mean | 95 % | median | 90 % | over 50 m | held "
+        f"| condition | labels | method | mean | 95 % | median | 90 % | over {FAR:g} m | held "
+        f"| stated within {SURE:g} m | of these over {FAR:g} m "
         "| ToA [m] | AoA [°] | seeds | rate | steps |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---" * 16 + "|",
     ]
     lines += [
         f"| {r.condition} | {r.labels:,} | {r.method} | {r.mean:.2f} {r.unit} | "
         f"{r.interval[0]:.2f} to {r.interval[1]:.2f} | {r.median:.2f} | {r.p90:.2f} | "
         f"{_told(r.far, '.2%')} | {_told(r.held, '.1%')} | "
+        f"{_told(r.sure, '.1%')} | {_told(r.far_though_sure, '.2%')} | "
         f"{_told(r.toa, '.2f')} | {_told(r.aoa, '.2f')} | "
         f"{r.seeds} | {r.rate:g} | {r.steps:,} |"
         for r in table
@@ -414,6 +426,8 @@ def _read(place: Path) -> Result:
         errors=tuple(content["errors"]),
         seconds=content["seconds"],
         held=content.get("held"),
+        sure=content.get("sure"),
+        far_though_sure=content.get("far_though_sure"),
         toa=content.get("toa"),
         aoa=content.get("aoa"),
         curve=tuple((step, mean) for step, mean in content.get("curve", ())),

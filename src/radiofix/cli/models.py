@@ -69,15 +69,16 @@ def evaluate(options: argparse.Namespace) -> int:
         options.run_folder, store, options.split, options.part, options.users, options.device
     )
     unit = found["unit"]
-    shares = {k: found[k] for k in ("held_at_90", "trusted") if k in found}
+    names = ("held_at_90", "trusted", "sure", "far_though_sure")
+    shares = {name: found[name] for name in names if name in found}
     figures = {k: v for k, v in found.items() if isinstance(v, float) and k not in shares}
-    told = "\n".join(f"{name:>10}  {value:.3f} {unit}" for name, value in figures.items())
-    told += "".join(f"\n{name:>10}  {100 * value:.1f} %" for name, value in shares.items())
+    told = "\n".join(f"{name:>15}  {value:.3f} {unit}" for name, value in figures.items())
+    told += "".join(f"\n{name:>15}  {100 * value:.1f} %" for name, value in shares.items())
     for name, unit in (("toa", "m"), ("aoa", "degrees")):
         figures_of = {k: found["implied"].get(f"{name}_{k}") for k in ("mean", "median", "p90")}
         if figures_of["mean"] is not None:
             each = ", ".join(f"{k} {v:.3f}" for k, v in figures_of.items())
-            told += f"\n{name + ' implied':>11}  {each} {unit}"
+            told += f"\n{name + ' implied':>15}  {each} {unit}"
     where = f"{found['answers']:,} answers, split {found['split']}, part {found['part']}"
     say(options, found, f"{where}\n{told}")
     return 0

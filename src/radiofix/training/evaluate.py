@@ -28,6 +28,8 @@ from radiofix.types import Sounding, Truth
 SHARES = (67, 80, 90, 95)
 """Of the users, in percent, whose largest error is told."""
 QUANTITIES = {"toa": time_of_arrival, "aoa": angle_of_arrival}
+SURE, FAR = 20.0, 50.0
+"""Stated deviation up to which a fix is called sure, and errors that are mistakes [m]."""
 TOGETHER = 256
 """Users that are located at a time."""
 
@@ -59,9 +61,11 @@ def summary(error: Float[Tensor, " answer"]) -> dict[str, float]:
 
 @torch.no_grad()
 def honesty(module: Finetuning, links: Sequence[tuple[Sounding, Truth]]) -> dict[str, float]:
-    """Share of links inside their stated 90 % ellipse, and share that is trusted.
+    """How much stated covariances are worth.
 
-    Empty where the head gives no positions of single links.
+    The share of links inside their stated 90 % ellipse, the share that is trusted, the share that
+    is sure, and the share of these that is far off all the same. Empty where the head gives no
+    positions of single links.
     """
     if not isinstance(module.localizer.head, StationHead):
         return {}
@@ -71,8 +75,17 @@ def honesty(module: Finetuning, links: Sequence[tuple[Sounding, Truth]]) -> dict
         away.append((fix.position - truth.position)[:, :2])
         covariance.append(fix.covariance[:, :2, :2])
         trusted.append(fix.trusted)
-    held = coverage(torch.cat(away), torch.linalg.cholesky(torch.cat(covariance)))
-    return {"held_at_90": held, "trusted": float(torch.cat(trusted).double().mean())}
+    error, stated = torch.cat(away), torch.cat(covariance)
+    sure = stated.diagonal(dim1=1, dim2=2).mean(-1).sqrt() <= SURE
+    shares = {
+        "trusted": torch.cat(trusted),
+        "sure": sure,
+        "far_though_sure": error.norm(dim=-1)[sure] > FAR,
+    }
+    return {
+        "held_at_90": coverage(error, torch.linalg.cholesky(stated)),
+        **{name: float(share.double().mean()) for name, share in shares.items() if len(share)},
+    }
 
 
 @torch.no_grad()
