@@ -16,6 +16,7 @@ from radiofix.models.frame import FrameHead
 from radiofix.models.parts import Part
 from radiofix.training.adaptation import FrozenEncoder
 from radiofix.training.batches import LabelledBatches
+from radiofix.training.blending import best_blend
 from radiofix.training.checkpoints import RunFolder
 from radiofix.training.evaluate import (
     evaluate,
@@ -269,6 +270,41 @@ def test_simulated_supervision_places_users_without_a_label(tmp_path, store, rec
             assert torch.equal(tensor, kept[f"localizer.head.{name}"]), name
 
 
+def test_a_run_ends_with_a_blend_where_validation_prefers_it(tmp_path, recipe, monkeypatch):
+    run(recipe(training={"steps": 2}), tmp_path / "first")
+    start = {"from": str(tmp_path / "first"), "encoder": None, "head": None}
+    known = load_file(tmp_path / "first" / "model.safetensors")
+    seen = []
+
+    def halfway(module, before, after, shares, judge):
+        seen.append((after, before, shares))
+        worth = -1.0 if len(seen) == 1 else 1e9
+        return best_blend(module, before, after, (0.5,), lambda tried: {"mean": worth})
+
+    monkeypatch.setattr("radiofix.training.finetune.best_blend", halfway)
+    low_rank = {"class_path": "radiofix.training.adaptation.LowRank"}
+    again = recipe(**start, training={"steps": 3, "rate": 0.01}, adaptation=low_rank)
+    outcome = run(again, tmp_path / "second")
+    assert outcome.figures["blend"] == 0.5
+    assert outcome.figures["validation_mean"] == -1
+    (learnt, before, shares), kept = seen[0], load_file(tmp_path / "second" / "model.safetensors")
+    assert shares == (0.25, 0.5, 0.75)
+    assert set(learnt) == set(before)
+    moved = 0
+    for name, value in before.items():
+        assert torch.equal(value, known[name]), name
+        assert torch.equal(kept[name], torch.lerp(value, learnt[name], 0.5)), name
+        moved += not torch.equal(value, learnt[name])
+    assert moved > 4
+    # Where it is worse than the best step, that is kept; from scratch nothing is asked.
+    other = run(again, tmp_path / "third")
+    assert "blend" not in other.figures
+    assert other.figures["validation_mean"] < 1e9
+    run(recipe(training={"steps": 2}), tmp_path / "scratch")
+    run(recipe(**start, training={"steps": 2}, blend=[]), tmp_path / "none")
+    assert len(seen) == 2
+
+
 def test_stations_of_the_labels_become_known_to_an_encoder_that_remembers(tmp_path, store, recipe):
     size = {"dim": 32, "layers": 1, "heads": 4, "patch_antennas": 4, "patch_subcarriers": 4}
     encoder = {
@@ -276,8 +312,8 @@ def test_stations_of_the_labels_become_known_to_an_encoder_that_remembers(tmp_pa
         "init_args": {**size, "known_stations": 5},
     }
     run(recipe(encoder=encoder, training={"steps": 2}), tmp_path / "told")
-    weights = load_file(tmp_path / "told" / "model.safetensors")
-    met = weights["localizer.encoder.memory.station"][:, :3]
+    kept = load_file(tmp_path / "told" / "model.safetensors")
+    met = kept["localizer.encoder.memory.station"][:, :3]
     places = open_paths(store).dataset["station_position"].values
     assert met[~met.isnan().any(-1)].tolist() == sorted(places.tolist())
 

@@ -154,6 +154,8 @@ class Result:
     """Of the angle of arrival [degrees]."""
     curve: tuple[tuple[int, float], ...] = ()
     """Mean error of the validation users after so many steps."""
+    blend: float | None = None
+    """Share of what was learnt that was kept; None: the weights of the best step were."""
     start: str | None = None
     """SHA-256 of the weights that it began with; None: from scratch."""
     made: Mapping[str, Any] = field(default_factory=dict)
@@ -194,9 +196,9 @@ class Bench:
                 outcome = finetune(single(recipe.training), recipe, place)
                 figures = outcome.figures
                 validation, seconds = figures["validation_mean"], figures["seconds"]
-                curve = _curve(place)
+                curve, blend = _curve(place), figures.get("blend")
             else:
-                validation, seconds, curve = math.inf, 0.0, ()
+                validation, seconds, curve, blend = math.inf, 0.0, (), None
             seen = held_out(recipe, place if run.steps else None, TEST_USERS)
         told = tuple(np.round(seen.errors, 3).tolist())
         return Result(
@@ -210,6 +212,7 @@ class Bench:
             toa=seen.implied.get("toa_median"),
             aoa=seen.implied.get("aoa_median"),
             curve=curve,
+            blend=blend,
             start=self._start(run),
             made=made,
         )
@@ -431,6 +434,7 @@ def _read(place: Path) -> Result:
         toa=content.get("toa"),
         aoa=content.get("aoa"),
         curve=tuple((step, mean) for step, mean in content.get("curve", ())),
+        blend=content.get("blend"),
         start=content.get("start"),
         made=content.get("made", {}),
     )

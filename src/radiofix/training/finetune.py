@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from radiofix.models.heads import StationHead
 from radiofix.models.memory import meet
 from radiofix.training.adaptation import Adaptation
 from radiofix.training.batches import LabelledBatches, warn_of_aliases
+from radiofix.training.blending import Blend, best_blend, take, weights
 from radiofix.training.checkpoints import LAST, RunFolder, provenance
 from radiofix.training.evaluate import choice_of, errors, part_links, summary
 from radiofix.training.localizing import Finetuning, build_localizer, pretrained
@@ -137,6 +138,7 @@ def finetune(
         _finish(folder, recipe, module, store, fabric, outcome)
         return outcome
     able = start is not None and start.has_head(told.head)
+    known = None if start is None else weights(module)
     taught = lesson(recipe, module, store, fabric, able)
     loop = Loop(fabric, taught, recipe.training, folder, recipe.seed)
     if fabric.is_global_zero:
@@ -145,13 +147,37 @@ def finetune(
         loop.resume()
     outcome = loop.run(seconds, quiet)
     if outcome.finished and fabric.is_global_zero:
-        best = loop.take_best()
-        assert isinstance(best, Finetuning)
-        recipe.adaptation.build().settle(_encoder(best))
+        best, last = _settled(loop, recipe)
+        if known is not None and recipe.blend:
+            with fabric.autocast():
+                blend = best_blend(best, known, last, recipe.blend, taught.judge)
+            outcome = _better(best, blend, outcome)
         assert isinstance(taught.batches, LabelledStream)
         _calibrate(best, taught.batches.labelled, recipe, store, fabric.device)
         _finish(folder, recipe, best, store, fabric, outcome)
     return outcome
+
+
+def _settled(loop: Loop, recipe: FinetuneRecipe) -> tuple[Finetuning, dict[str, Tensor]]:
+    """The module of the best step, and the weights of the last one."""
+    adaptation: Adaptation = recipe.adaptation.build()
+    module = loop.learnt
+    assert isinstance(module, Finetuning)
+    adaptation.settle(_encoder(module))
+    last = weights(module)
+    adaptation.adapt(_encoder(module))
+    loop.take_best()
+    adaptation.settle(_encoder(module))
+    return module, last
+
+
+def _better(best: Finetuning, blend: Blend, outcome: Outcome) -> Outcome:
+    """Gives the best module the weights of a blend where validation users prefer it."""
+    if blend.score >= outcome.progress.best:
+        return outcome
+    take(best, blend.parameters)
+    progress = replace(outcome.progress, best=blend.score, figures=dict(blend.figures))
+    return replace(outcome, progress=progress, blend=blend.share)
 
 
 def _calibrate(

@@ -103,6 +103,9 @@ class Outcome:
     finished: bool
     """False where it was only out of time and can be resumed."""
     samples_per_second: float
+    blend: float | None = None
+    """Share of what was learnt that was kept, where weights on the way to the last ones are; None:
+    those of the best step."""
 
     @property
     def figures(self) -> dict[str, float]:
@@ -113,6 +116,7 @@ class Outcome:
             "best_step": progress.best_step,
             "seconds": progress.seconds,
             "samples_per_second": self.samples_per_second,
+            **({} if self.blend is None else {"blend": self.blend}),
             **{f"validation_{name}": value for name, value in progress.figures.items()},
         }
 

@@ -78,6 +78,9 @@ class FinetuneRecipe:
     pretrained: str | None = None
     """Folder of a pretraining run (`from` in YAML)."""
     adaptation: Part = _FULL_TUNING
+    blend: tuple[float, ...] = (0.25, 0.5, 0.75)
+    """Shares of the way from a pretrained run's weights to those at the end that validation users
+    are asked of, beside the best of the run; none: that is taken."""
     prompter: Part | None = None
     """That tells the encoder of the map, by prompt tokens; None: nobody does."""
     map: str | None = None
@@ -104,6 +107,8 @@ class FinetuneRecipe:
     def __post_init__(self) -> None:
         if self.labels < 0:
             raise ValueError(f"labels must be at least 0, got {self.labels}")
+        if not all(0 < share < 1 for share in self.blend):
+            raise ValueError(f"blend must hold shares between 0 and 1, got {list(self.blend)}")
 
 
 def load_recipe(kind: type[Recipe], path: Path, changes: Sequence[str] = ()) -> Recipe:
