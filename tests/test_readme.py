@@ -9,7 +9,8 @@ import torch
 
 import radiofix
 from miniature import write_miniature
-from radiofix.benchmark.pretraining import every, markdown, rows
+from radiofix.benchmark.pretraining import every
+from radiofix.benchmark.pretraining_table import markdown, rows
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

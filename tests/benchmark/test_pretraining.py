@@ -14,11 +14,10 @@ from radiofix.benchmark.pretraining import (
     best_rate,
     enough_steps,
     every,
-    markdown,
     protocol,
-    rows,
 )
-from radiofix.models.heads import AoaHead, FusionHead, ToaHead
+from radiofix.benchmark.pretraining_table import compared, markdown, rows, settled
+from radiofix.models.heads import FusionHead, ImpliedAoaHead, ImpliedToaHead
 from radiofix.training.localizing import build_localizer, fingerprint
 from training.conftest import store  # noqa: F401  # a fixture
 from training.test_shipping import ENCODER, HEAD, RECEIVER, simulated  # noqa: F401  # a fixture
@@ -160,6 +159,18 @@ def test_results_that_differ_by_more_than_their_seed_are_rows_of_their_own():
     assert "| 2 | 0.0001 | 600 |" in markdown(table)
 
 
+def test_methods_are_compared_by_the_setting_with_the_most_seeds_then_by_validation():
+    def done(rate, seed, validation, error):
+        return Result(Run("c", "ours", 250, seed, rate, 600), validation, (error,), 1.0)
+
+    searched = [done(1e-3, 0, 0.5, 1.0), done(1e-4, 0, 3.0, 2.0), done(1e-5, 0, 2.0, 3.0)]
+    (row,) = settled(rows(searched))
+    assert row.rate == 1e-3
+    (row,) = settled(rows([*searched, done(1e-4, 1, 5.0, 4.0), done(1e-5, 1, 2.5, 5.0)]))
+    assert (row.rate, row.seeds, row.mean) == (1e-5, 2, 4.0)
+    assert "| c | 250 | ours | 4.00 m |" in compared(rows([*searched, done(1e-5, 1, 2.5, 5.0)]))
+
+
 def test_noise_pilots_and_users_out_of_sight_reach_the_recipe(tmp_path, store, simulated):  # noqa: F811
     made = bench(tmp_path, store, simulated)
     noisy = made._recipe(Run("region-noisy", "scratch", 5, 0, 1e-3, 10))
@@ -184,7 +195,9 @@ def test_other_questions_are_asked_of_the_same_channels(
     made = bench(tmp_path, store, simulated)
     recipe = made._recipe(Run(condition, "ours", 1000, 0, 1e-3, 10))
     module = build_localizer(recipe)
-    head = {"region-toa": ToaHead, "region-aoa": AoaHead, "region-four": FusionHead}[condition]
+    head = {"region-toa": ImpliedToaHead, "region-aoa": ImpliedAoaHead, "region-four": FusionHead}[
+        condition
+    ]
     assert isinstance(module.localizer.head, head)
     assert module.task.unit == {"region-aoa": "degrees"}.get(condition, "m")
     assert len(recipe.stations) == links

@@ -19,6 +19,8 @@ from radiofix.models.heads import (
     DedicatedPositionHeads,
     Estimate,
     FusionHead,
+    ImpliedAoaHead,
+    ImpliedToaHead,
     PositionHead,
     ToaHead,
     fuse,
@@ -52,6 +54,32 @@ def test_the_published_head_adds_the_configuration_and_has_two_layers() -> None:
     features = np.maximum(features @ w["hidden.weight"].T + w["hidden.bias"], 0)
     expected = features @ w["output.weight"].T + w["output.bias"]
     np.testing.assert_allclose(head(latent, sounding).detach().numpy(), expected, atol=1e-5)
+
+
+def test_a_position_implies_the_time_and_the_angle_that_are_asked() -> None:
+    estimator, latent, sounding = fitted(PositionHead(16)), random_latent(), random_sounding()
+    away = (estimator(latent, sounding).position - sounding.station_position).detach().numpy()
+    turned = Rotation.from_euler("ZYX", sounding.station_orientation.numpy()).inv().apply(away)
+    delay = ImpliedToaHead(estimator)(latent, sounding).detach().numpy()
+    azimuth = ImpliedAoaHead(estimator)(latent, sounding).detach().numpy()
+    np.testing.assert_allclose(delay, np.linalg.norm(away, axis=1) / SPEED_OF_LIGHT, rtol=1e-6)
+    np.testing.assert_allclose(azimuth, np.arctan2(turned[:, 1], turned[:, 0]), atol=1e-6)
+
+
+def test_a_head_that_asks_another_fits_and_trains_that_one() -> None:
+    estimator = PositionHead(16)
+    head = ImpliedToaHead(estimator)
+    assert {name for name, _ in head.named_parameters()} == {
+        f"estimator.{name}" for name, _ in estimator.named_parameters()
+    }
+    sounding, truth = random_sounding(), random_truth()
+    head.fit([sounding], [truth])
+    fresh = PositionHead(16)
+    fresh.fit([sounding], [truth])
+    for name, scale in fresh.named_buffers():
+        assert torch.equal(dict(estimator.named_buffers())[name], scale), name
+    head(random_latent(), sounding).sum().backward()
+    assert all(p.grad is not None for p in estimator.parameters())
 
 
 def test_labels_follow_from_where_the_two_ends_stand() -> None:

@@ -257,6 +257,19 @@ def test_simulated_supervision_places_users_without_a_label(tmp_path, store, rec
     assert untouched.errors.mean().item() == pytest.approx(told["mean"], rel=1e-6)
     assert len(untouched.errors) == told["answers"]
     assert 0 <= untouched.honesty["held_at_90"] <= 1
+    # What is known of positions serves times and angles of arrival, and goes on learning them.
+    for asked in ("Toa", "Aoa"):
+        other = {
+            "task": {"class_path": f"radiofix.objectives.tasks.{asked}Task"},
+            "head": {
+                "class_path": f"radiofix.models.heads.Implied{asked}Head",
+                "init_args": {"estimator": head},
+            },
+        }
+        by_place = held_out(recipe(**{**start, **other}), None, 1000).errors.mean().item()
+        assert by_place == pytest.approx(told["implied"][f"{asked.lower()}_mean"], rel=1e-6)
+        untrained = run(recipe(**{**start, **other}, labels=0), tmp_path / asked)
+        assert untrained.progress.step == 0
     tuned = run(recipe(**start, training={"steps": 4}), tmp_path / "some")
     assert tuned.progress.step == 4
     assert finetuned(tmp_path / "some")[1].head == Part(**head)

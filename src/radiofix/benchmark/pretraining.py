@@ -12,18 +12,17 @@ import csv
 import json
 import math
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from radiofix.benchmark.metrics import interval
 from radiofix.data.store import open_paths
 from radiofix.training.checkpoints import RunFolder, provenance, write_whole
-from radiofix.training.evaluate import FAR, SURE, held_out
+from radiofix.training.evaluate import held_out
 from radiofix.training.finetune import finetune
 from radiofix.training.launch import single
 from radiofix.training.localizing import fingerprint
@@ -87,15 +86,15 @@ CONDITIONS = (
     Condition(
         "region-toa",
         "o1",
-        {**_REGION, "task": _task("Toa"), "head": _head("Toa")},
-        labels=(RATE_LABELS,),
+        {**_REGION, "task": _task("Toa"), "head": _head("ImpliedToa", estimator=_FRAME)},
+        labels=(RATE_LABELS, 0),
     ),
     Condition(
         "region-aoa",
         "o1",
-        {**_REGION, "task": _task("Aoa"), "head": _head("Aoa")},
+        {**_REGION, "task": _task("Aoa"), "head": _head("ImpliedAoa", estimator=_FRAME)},
         unit="°",
-        labels=(RATE_LABELS,),
+        labels=(RATE_LABELS, 0),
     ),
     Condition(
         "region-four",
@@ -314,106 +313,12 @@ def protocol(
     ]
 
 
-@dataclass(frozen=True)
-class Row:
-    """One method at one number of labels, over its seeds."""
-
-    condition: str
-    method: str
-    labels: int
-    seeds: int
-    rate: float
-    steps: int
-    unit: str
-    """Of its errors."""
-    mean: float
-    """Of the error over users and seeds."""
-    interval: tuple[float, float]
-    """95 % of means when users and seeds are drawn again."""
-    median: float
-    p90: float
-    far: float | None
-    """Share of users off by more than `FAR`: put on the wrong side, or down the street."""
-    held: float | None
-    """Share of users inside their stated 90 % ellipses, over the seeds that say it."""
-    sure: float | None
-    """Share of users whose stated deviation is at most `SURE`."""
-    far_though_sure: float | None
-    """Share of these that is off by more than `FAR` all the same."""
-    toa: float | None
-    """Median error of implied times of arrival, over the seeds that say it [m]."""
-    aoa: float | None
-    """Of implied angles of arrival [degrees]."""
-
-
-def rows(results: Iterable[Result], draws: int = 1000) -> list[Row]:
-    """The table: results that differ by their seeds alone together, in order."""
-    together: dict[Run, list[Result]] = {}
-    for result in results:
-        together.setdefault(replace(result.run, seed=0), []).append(result)
-    return [_row(run, same, draws) for run, same in together.items()]
-
-
 def every(out: Path) -> list[Result]:
     """All results that are there, of the protocol or on the way to it."""
     found = [_read(place) for place in out.glob("*/*.json")]
     runs = {result.run: result for result in found}
     order = sorted(runs, key=lambda r: (r.condition, r.labels, r.method, r.rate, r.steps, r.seed))
     return [runs[run] for run in order]
-
-
-def _row(run: Run, same: Sequence[Result], draws: int) -> Row:
-    errors = [np.asarray(result.errors) for result in same]
-    together = np.concatenate(errors)
-    unit = next((c.unit for c in CONDITIONS if c.name == run.condition), "m")
-    return Row(
-        condition=run.condition,
-        method=run.method,
-        labels=run.labels,
-        seeds=len(errors),
-        rate=run.rate,
-        steps=run.steps,
-        unit=unit,
-        mean=float(np.mean([e.mean() for e in errors])),
-        interval=interval(errors, draws=draws),
-        median=float(np.median(together)),
-        p90=float(np.quantile(together, 0.9)),
-        far=float((together > FAR).mean()) if unit == "m" else None,
-        held=_mean(result.held for result in same),
-        sure=_mean(result.sure for result in same),
-        far_though_sure=_mean(result.far_though_sure for result in same),
-        toa=_mean(result.toa for result in same),
-        aoa=_mean(result.aoa for result in same),
-    )
-
-
-def _mean(told: Iterable[float | None]) -> float | None:
-    known = [value for value in told if value is not None]
-    return float(np.mean(known)) if known else None
-
-
-def markdown(table: Sequence[Row]) -> str:
-    """The table for people."""
-    lines = [
-        f"| condition | labels | method | mean | 95 % | median | 90 % | over {FAR:g} m | held "
-        f"| stated within {SURE:g} m | of these over {FAR:g} m "
-        "| ToA [m] | AoA [°] | seeds | rate | steps |",
-        "|---" * 16 + "|",
-    ]
-    lines += [
-        f"| {r.condition} | {r.labels:,} | {r.method} | {r.mean:.2f} {r.unit} | "
-        f"{r.interval[0]:.2f} to {r.interval[1]:.2f} | {r.median:.2f} | {r.p90:.2f} | "
-        f"{_told(r.far, '.2%')} | {_told(r.held, '.1%')} | "
-        f"{_told(r.sure, '.1%')} | {_told(r.far_though_sure, '.2%')} | "
-        f"{_told(r.toa, '.2f')} | {_told(r.aoa, '.2f')} | "
-        f"{r.seeds} | {r.rate:g} | {r.steps:,} |"
-        for r in table
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _told(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
 
 
 def _plain(result: Result) -> dict[str, Any]:

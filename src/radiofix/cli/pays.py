@@ -51,6 +51,9 @@ def add_command_to(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--labels", type=whole_numbers, default=None, help="None: those of each condition"
     )
     command.add_argument(
+        "--compare", action="store_true", help="no training: a line a method, by its most seeds"
+    )
+    command.add_argument(
         "--table", action="store_true", help="no training: every result that is there, rate by rate"
     )
 
@@ -98,10 +101,9 @@ def pretraining(options: argparse.Namespace) -> int:
         CONDITIONS,
         Bench,
         every,
-        markdown,
         protocol,
-        rows,
     )
+    from radiofix.benchmark.pretraining_table import compared, markdown, rows
 
     known = [condition.name for condition in CONDITIONS]
     conditions = options.conditions or known
@@ -111,7 +113,8 @@ def pretraining(options: argparse.Namespace) -> int:
     stores = {k: str(v) for k, v in key_values(options.stores).items()}
     needed = {c.store for c in CONDITIONS if c.name in (*conditions, known[0])}
     missing = sorted(needed - set(stores))
-    if missing and not options.table:
+    reading = options.table or options.compare
+    if missing and not reading:
         raise ValueError(f"--stores lacks {', '.join(missing)}: name each as {missing[0]}=STORE")
     methods = {k: str(v) for k, v in key_values(options.pretrained).items()}
 
@@ -129,7 +132,7 @@ def pretraining(options: argparse.Namespace) -> int:
         tell=tell,
     )
     results: list[Result] = []
-    if options.table:
+    if reading:
         results = [r for r in every(options.out) if r.run.condition in conditions]
     else:
         for condition in CONDITIONS:
@@ -137,5 +140,6 @@ def pretraining(options: argparse.Namespace) -> int:
                 for count in options.labels or condition.labels:
                     results.extend(protocol(bench.do, names, condition.name, count))
     table = rows(results)
-    say(options, [dataclasses.asdict(row) for row in table], markdown(table))
+    told = compared(table) if options.compare else markdown(table)
+    say(options, [dataclasses.asdict(row) for row in table], told)
     return 0

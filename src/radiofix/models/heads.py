@@ -202,7 +202,56 @@ class DedicatedPositionHeads(OwnHeads):
         super().__init__([PositionHead(dim) for _ in stations], stations)
 
 
-class FusionHead(nn.Module):
+class AskingHead(nn.Module):
+    """A head that asks where a station's own head puts each user, and makes something of it."""
+
+    def __init__(self, estimator: StationHead) -> None:
+        super().__init__()
+        self.estimator = estimator
+
+    def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
+        """Takes all scales from training batches."""
+        self.estimator.fit(soundings, truths)
+
+
+class ImpliedHead(AskingHead, ABC):
+    """The number of a link that its user's estimated position implies; no weights of its own.
+
+    What was learnt of positions, without a label even, then serves times and angles of arrival.
+    """
+
+    @abstractmethod
+    def quantity(
+        self, sounding: Sounding, position: Float[Tensor, "link 3"]
+    ) -> Float[Tensor, " link"]:
+        """The number of links whose users stand there."""
+
+    def forward(self, latent: Latent, sounding: Sounding) -> Float[Tensor, " link"]:
+        """The number of each link, in its own unit."""
+        return self.quantity(sounding, self.estimator(latent, sounding).position)
+
+
+class ImpliedToaHead(ImpliedHead):
+    """Delay of the first path of each link by its user's position [s]."""
+
+    def quantity(
+        self, sounding: Sounding, position: Float[Tensor, "link 3"]
+    ) -> Float[Tensor, " link"]:
+        """Delay of the straight way [s]."""
+        return time_of_arrival(sounding, position)
+
+
+class ImpliedAoaHead(ImpliedHead):
+    """Azimuth of the first path of each link in the station's frame by its position [rad]."""
+
+    def quantity(
+        self, sounding: Sounding, position: Float[Tensor, "link 3"]
+    ) -> Float[Tensor, " link"]:
+        """Azimuth of the user in the station's frame [rad]."""
+        return angle_of_arrival(sounding, position)
+
+
+class FusionHead(AskingHead):
     """Each station's own estimate with its attention logit, eq. 26 and 28; `fuse` joins them.
 
     The estimator is a `PositionHead` shared by all stations or `DedicatedPositionHeads`. Stations
@@ -210,15 +259,10 @@ class FusionHead(nn.Module):
     """
 
     def __init__(self, estimator: StationHead, width: int = 64) -> None:
-        super().__init__()
-        self.estimator = estimator
+        super().__init__(estimator)
         self.attention = nn.Sequential(
             nn.Linear(estimator.dim, width), nn.ReLU(), nn.Linear(width, 1)
         )
-
-    def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
-        """Takes all scales from training batches."""
-        self.estimator.fit(soundings, truths)
 
     def forward(self, latent: Latent, sounding: Sounding) -> Estimate:
         """One estimate a link: what an edge device would send to where fusion happens."""

@@ -182,9 +182,9 @@ def held_out(recipe: FinetuneRecipe, folder: RunFolder | None, users: int) -> He
         module = finetuned(folder.path)[0]
     else:
         start = None if recipe.pretrained is None else pretrained(recipe.pretrained)
-        if start is None or not start.has_head(recipe.head):
-            raise ValueError("no label and no pretrained head: name a run of simulated supervision")
         module = build_localizer(recipe, start).eval()
+        if start is None or not start.readies(module.localizer.head):
+            raise ValueError("no label and no pretrained head: name a run of simulated supervision")
     store = open_paths(recipe.store)
     links = part_links(recipe, store, module.task, "test", users, "cpu")
     return HeldOut(errors(module, links), honesty(module, links), implied(module, links))

@@ -127,7 +127,7 @@ def finetune(
     recipe = named(recipe)
     tell_map(module, recipe, store)
     if recipe.labels == 0:
-        if start is None or not start.has_head(told.head):
+        if start is None or not start.readies(module.localizer.head):
             raise ValueError("labels=0 trains no head: pretrain one by simulated supervision")
         if told.prompter is not None:
             raise ValueError("labels=0 trains no prompter: leave it out, or give labels")
@@ -137,7 +137,7 @@ def finetune(
         outcome = Outcome(Progress(figures=figures), finished=True, samples_per_second=0.0)
         _finish(folder, recipe, module, store, fabric, outcome)
         return outcome
-    able = start is not None and start.has_head(told.head)
+    able = start is not None and start.readies(module.localizer.head)
     known = None if start is None else weights(module)
     taught = lesson(recipe, module, store, fabric, able)
     loop = Loop(fabric, taught, recipe.training, folder, recipe.seed)

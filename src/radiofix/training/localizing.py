@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from radiofix.models import pretrained as shelf
-from radiofix.models.heads import FusionHead
+from radiofix.models.heads import AskingHead, ImpliedHead
 from radiofix.models.latent import Encoder
 from radiofix.models.localizer import Localizer
 from radiofix.models.parts import Part
@@ -82,10 +82,18 @@ class Start:
                 objective.head.load_state_dict(self.head.state_dict())
 
     def lend(self, head: nn.Module) -> None:
-        """Gives the weights of its head to the estimator of a fusion, if that is of its class."""
-        if isinstance(head, FusionHead) and type(head.estimator) is type(self.head):
+        """Gives the weights of its head to the estimator that a head asks, if of its class."""
+        if self._lends(head):
+            assert isinstance(head, AskingHead)
             assert self.head is not None
             head.estimator.load_state_dict(self.head.state_dict())
+
+    def readies(self, head: nn.Module) -> bool:
+        """Whether a head needs no label to answer: it is its own, or only asks its own."""
+        return head is self.head or (isinstance(head, ImpliedHead) and self._lends(head))
+
+    def _lends(self, head: nn.Module) -> bool:
+        return isinstance(head, AskingHead) and type(head.estimator) is type(self.head)
 
     def has_head(self, wanted: Part | None) -> bool:
         """Whether it has a head of the wanted class; None: of any."""
