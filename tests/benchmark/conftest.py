@@ -1,13 +1,16 @@
 """A small town with O1's stations, and a bench that is done in no time."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import miniature
+from radiofix.benchmark.lwlm import protocols as lwlm
 from radiofix.benchmark.lwlm.scales import SMOKE, Scale
-from radiofix.benchmark.lwlm.site import Site
+from radiofix.benchmark.runs.site import Site
+from radiofix.benchmark.sigmap import protocols, scales, toy
 from radiofix.data.store import StoreWriter
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -45,4 +48,27 @@ def town(tmp_path_factory):
 
 @pytest.fixture
 def site(tmp_path, town):
-    return Site(TINY, {"o1": str(town)}, tmp_path / "results", tmp_path / "work", RECIPES)
+    return Site(
+        TINY, {"o1": str(town)}, tmp_path / "results", tmp_path / "work", RECIPES, lwlm.AGENDA
+    )
+
+
+@pytest.fixture(scope="session")
+def towns(tmp_path_factory):
+    """The made-up stores of smoke, by their names."""
+    folder = tmp_path_factory.mktemp("towns")
+    toy.write_stores(folder)
+    return {name: str(folder / f"{name}.zarr") for name in (*toy.TOWNS, "cities")}
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory, towns):
+    """One place for what all tests begin with."""
+    folder = tmp_path_factory.mktemp("sigmap")
+    return Site(scales.SMOKE, towns, folder / "results", folder / "work", RECIPES, protocols.AGENDA)
+
+
+@pytest.fixture
+def place(shared, tmp_path):
+    """Results of a test's own, over the same beginnings."""
+    return replace(shared, out=tmp_path / "results")

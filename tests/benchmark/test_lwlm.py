@@ -7,15 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from radiofix.benchmark.lwlm.answers import ask
-from radiofix.benchmark.lwlm.classical import (
+from radiofix.benchmark.lwlm.methods import methods
+from radiofix.benchmark.lwlm.paper import LWLM, OMP, PAPER_FIGURES, printed
+from radiofix.benchmark.lwlm.protocols import BY_NAME, HEADLINE, PROTOCOLS, trials_of
+from radiofix.benchmark.lwlm.scales import LAPTOP, PAPER, SMOKE
+from radiofix.benchmark.runs.answers import ask
+from radiofix.benchmark.runs.classical import (
     Known,
     averaged,
     multilaterated,
     weighed_by_distance,
 )
-from radiofix.benchmark.lwlm.learned import held_out_links
-from radiofix.benchmark.lwlm.lessons import (
+from radiofix.benchmark.runs.learned import chosen, held_out_links
+from radiofix.benchmark.runs.lessons import (
     EVERYBODY,
     FAR_WALLS,
     HIDDEN,
@@ -24,13 +28,9 @@ from radiofix.benchmark.lwlm.lessons import (
     Lesson,
     Trial,
 )
-from radiofix.benchmark.lwlm.methods import chosen, methods
-from radiofix.benchmark.lwlm.outcomes import Run
-from radiofix.benchmark.lwlm.paper import LWLM, OMP, PAPER_FIGURES, printed
-from radiofix.benchmark.lwlm.protocols import BY_NAME, HEADLINE, PROTOCOLS, trials_of
-from radiofix.benchmark.lwlm.questions import AOA, FUSION, POSITION, TOA
-from radiofix.benchmark.lwlm.recipes import InLesson, asked_receiver, changed, with_stations
-from radiofix.benchmark.lwlm.scales import LAPTOP, PAPER, SMOKE
+from radiofix.benchmark.runs.outcomes import Run
+from radiofix.benchmark.runs.questions import AOA, FUSION, POSITION, TOA
+from radiofix.benchmark.runs.recipes import InLesson, asked_receiver, changed, with_stations
 from radiofix.data.store import open_paths
 from radiofix.models.heads import Estimate
 from radiofix.physics.strongest import Wave

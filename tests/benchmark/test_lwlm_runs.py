@@ -13,20 +13,20 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from radiofix.benchmark.lwlm import outcomes
-from radiofix.benchmark.lwlm.answers import ask
-from radiofix.benchmark.lwlm.forecast import Forecast, plan
-from radiofix.benchmark.lwlm.learned import held_out_links
-from radiofix.benchmark.lwlm.lessons import Lesson, Trial
 from radiofix.benchmark.lwlm.limit import Limit, spacing
-from radiofix.benchmark.lwlm.methods import chosen, methods
-from radiofix.benchmark.lwlm.outcomes import Outcome, Run
+from radiofix.benchmark.lwlm.methods import methods
 from radiofix.benchmark.lwlm.paper import LWLM
-from radiofix.benchmark.lwlm.protocols import named
-from radiofix.benchmark.lwlm.questions import POSITION, TOA
-from radiofix.benchmark.lwlm.running import Bench, carry_out, perform, points_of
+from radiofix.benchmark.lwlm.protocols import AGENDA, named
 from radiofix.benchmark.lwlm.scales import Pace
-from radiofix.benchmark.lwlm.working import work
+from radiofix.benchmark.runs import outcomes
+from radiofix.benchmark.runs.answers import ask
+from radiofix.benchmark.runs.forecast import Forecast, plan
+from radiofix.benchmark.runs.learned import chosen, held_out_links
+from radiofix.benchmark.runs.lessons import Lesson, Trial
+from radiofix.benchmark.runs.outcomes import Outcome, Run
+from radiofix.benchmark.runs.questions import POSITION, TOA
+from radiofix.benchmark.runs.running import Bench, carry_out, perform, points_of
+from radiofix.benchmark.runs.working import work
 from radiofix.data.store import open_paths
 from radiofix.models.heads import Estimate
 
@@ -130,7 +130,7 @@ KILLED = """
 import os, sys, time
 from functools import partial
 from pathlib import Path
-from radiofix.benchmark.lwlm import working
+from radiofix.benchmark.runs import working
 
 def told(place):
     Path(place).write_text(str(os.getpid()))
@@ -218,7 +218,7 @@ def test_a_run_that_fails_is_one_line_and_stops_nobody(site):
 def test_answers_that_are_no_numbers_are_a_failure(site):
     class Silent(Broken):
         def learn(self, run, site):
-            from radiofix.benchmark.lwlm.learned import Learned
+            from radiofix.benchmark.runs.learned import Learned
 
             return Learned(lambda s: Estimate(torch.full((len(s), 3), torch.nan)))
 
@@ -257,26 +257,26 @@ def test_the_time_of_a_run_is_that_of_runs_alike():
     lesson, other = Lesson(POSITION, "random"), Lesson(TOA, "random")
     done = [Outcome(Run("a", lesson, n), 1, (), None, s) for n, s in enumerate((8.0, 10.0, 90.0))]
     done.append(Outcome(Run("a", other, 0), 1, (), None, 2.0))
-    known = Forecast(TINY, (), done)
+    known = Forecast(TINY, (), AGENDA, done)
     assert known.seconds(Run("a", lesson, 5)) == 10.0
     assert known.seconds(Run("a", other, 5)) == 2.0
     # Of the method, none of this kind; and of none.
     assert known.seconds(Run("a", replace(lesson, stations=("3", "4")), 5)) == 9.0
     assert known.seconds(Run("b", lesson, 5)) == 9.0
-    assert Forecast(TINY, ()).seconds(Run("a", lesson, 5)) is None
+    assert Forecast(TINY, (), AGENDA).seconds(Run("a", lesson, 5)) is None
 
 
 def test_before_any_run_the_time_is_worked_out_from_what_was_measured():
     paced = replace(TINY, pace={"lookup": Pace(0.5, fix=0.01), "lwlm": Pace(1.0, 0.1, 0.001)})
     every = methods()
-    known = Forecast(paced, every)
+    known = Forecast(paced, every, AGENDA)
     lesson = Lesson(TOA, "region")
     assert known.seconds(Run("kNN", lesson, 0)) == pytest.approx(0.5 + 6 * 0.01)
     # Two steps of four links; six test links and a look at four validation users.
     run = Run("LWLM-Base", lesson, 0, 1e-3)
     assert known.seconds(run) == pytest.approx(1.0 + 8 * 0.1 + 10 * 0.001)
     slow = [Outcome(Run("kNN", lesson, 0), 8, (), None, 3 * 0.56)]
-    assert Forecast(paced, every, slow).seconds(run) == pytest.approx(3 * 1.81)
+    assert Forecast(paced, every, AGENDA, slow).seconds(run) == pytest.approx(3 * 1.81)
 
 
 def test_the_plan_has_pretraining_first_and_then_the_headline(site):

@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from radiofix.benchmark.lwlm import outcomes
 from radiofix.benchmark.lwlm.limit import LIMIT
-from radiofix.benchmark.lwlm.outcomes import Cost, Outcome, Run, Tried
 from radiofix.benchmark.lwlm.protocols import BY_NAME, PROTOCOLS, trials_of
-from radiofix.benchmark.lwlm.running import points_of
 from radiofix.benchmark.lwlm.scales import SMOKE
-from radiofix.benchmark.pages import BESIDE, LIMITED, html, markdown
+from radiofix.benchmark.lwlm.subject import SUBJECT
+from radiofix.benchmark.pages import LIMITED, html, markdown
 from radiofix.benchmark.report import gather
+from radiofix.benchmark.runs import outcomes
+from radiofix.benchmark.runs.outcomes import Cost, Outcome, Run, Tried
+from radiofix.benchmark.runs.running import points_of
 from radiofix.cli import main
 
 MADE = {
@@ -186,7 +187,7 @@ def test_beside_every_comparison_it_is_said_that_the_scene_is_another(results):
     for page in (markdown(found, {}), html(found, {}).replace("&#x27;", "'")):
         compared = [figure for figure in found.figures if any(c.paper for c in figure.cells)]
         assert {figure.name for figure in compared} == {"fig10a", "fig10b", "fig10c", "fig10d"}
-        assert page.count(BESIDE) == len(compared)
+        assert page.count(SUBJECT.beside) == len(compared)
 
 
 def test_mirrored_places_stand_apart_along_an_axis(results):

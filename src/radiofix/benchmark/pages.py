@@ -8,22 +8,11 @@ from html import escape
 from statistics import median
 
 from radiofix.benchmark.blocks import Block, Bullets, Code, Heading, Picture, Table, Text
-from radiofix.benchmark.lwlm.protocols import RANDOM
-from radiofix.benchmark.report import WORDS, Cell, Figure, Report
+from radiofix.benchmark.contrasts import contrast
+from radiofix.benchmark.report import Cell, Figure, Report
+from radiofix.benchmark.runs.printed import Printed
+from radiofix.benchmark.runs.protocols import RANDOM
 
-TITLE = "The figures of the LWLM paper, run again"
-CAUTION = (
-    "The scene is our rebuild of O1, not the paper's ray tracing, so the paper's numbers stand "
-    "beside ours for orientation; what carries a claim are rows of one table, which saw the same "
-    "channels. The split region, where test users are far from labelled ones, is the headline. "
-    "The paper's numbers are of a random split, whose test users stand among labelled ones: the "
-    "distance to the nearest label stands beside. A star marks a number worked back from a "
-    "percentage in the paper's text, a range what such a percentage leaves open."
-)
-BESIDE = (
-    "Our scene is a rebuild, not the paper's ray tracing: the paper's numbers, of a random split, "
-    "are for orientation, and rows of one table carry a claim."
-)
 LIMITED = (
     "The limit is the posterior mean over all users of the store, the one who asks among them. It "
     "knows their channels without noise, and the noise, but not the common phase: what noise alone "
@@ -35,6 +24,12 @@ INTERVALS = (
     "In brackets: 95 % of the values when seeds and users are drawn again. Far: errors over 50 m, "
     "mostly places mirrored up or down the street; mean near: the mean of the others; u: "
     "sin(zenith) sin(azimuth - yaw), which is what a line array measures."
+)
+CONTRASTED = (
+    "Differences are of the same test users and the same seeds, errors of the other method less "
+    "those of the one that the figure is about; seeds and users are drawn again for the interval, "
+    "of one seed users alone. "
+    "Better and worse are said where the interval leaves 0 out."
 )
 Read = Callable[[Cell], str | None]
 STYLE = """
@@ -79,7 +74,7 @@ def html(report: Report, inline: Mapping[str, bytes]) -> str:
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(TITLE)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{title}\n"
+        f"<title>{escape(report.subject.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{title}\n"
         f"<nav><ul>{links}</ul></nav>\n{rest}\n</body>\n</html>\n"
     )
 
@@ -87,9 +82,9 @@ def html(report: Report, inline: Mapping[str, bytes]) -> str:
 def contents(report: Report) -> list[Block]:
     """All blocks, in order."""
     blocks: list[Block] = [
-        Heading(TITLE, 1),
+        Heading(report.subject.title, 1),
         Text(f"Scale {report.asked['scale']}; {report.state}."),
-        Text(CAUTION),
+        Text(report.subject.caution),
         Text(INTERVALS),
     ]
     for figure in report.figures:
@@ -102,21 +97,24 @@ def contents(report: Report) -> list[Block]:
 
 def _figure(figure: Figure) -> list[Block]:
     protocol = figure.protocol
-    name = "Beyond the paper" if protocol.ours else f"Fig. {protocol.name.removeprefix('fig')}"
+    name, words = figure.subject.heading(protocol), figure.subject.words
+    remark = figure.subject.remarks.get(protocol.name)
     table = _curve if figure.curve else _distribution
     tables = [table(figure, split) for split in protocol.splits if figure.at(split)]
-    what = f"{WORDS[protocol.statistic]} error [{protocol.unit}]" if figure.curve else "errors"
+    what = f"{words[protocol.statistic]} error [{protocol.unit}]" if figure.curve else "errors"
     papers = any(cell.paper is not None for cell in figure.cells)
     if figure.curve:
         tables += [_far(figure, split) for split in protocol.splits if _any_far(figure, split)]
     limited = [_limited(figure, split) for split in protocol.splits if _any_limit(figure, split)]
     return [
         Heading(f"{name}: {protocol.title}", anchor=protocol.name),
-        *([Text(BESIDE)] if papers else []),
+        *([Text(figure.subject.beside)] if papers else []),
+        *([Text(remark)] if remark else []),
         Picture(figure.name, f"{protocol.title}: {what} by method"),
         *tables,
         *([Text(LIMITED)] if limited else []),
         *limited,
+        *_contrasts(figure),
     ]
 
 
@@ -124,7 +122,7 @@ def _distribution(figure: Figure, split: str) -> Table:
     """A row a method, with every number that has a value anywhere."""
     cells = figure.at(split)
     metres = figure.protocol.unit == "m"
-    word = WORDS[figure.protocol.statistic]
+    word = figure.subject.words[figure.protocol.statistic]
 
     def number(name: str) -> Read:
         return lambda cell: _plain(getattr(cell.summary, name))
@@ -134,6 +132,7 @@ def _distribution(figure: Figure, split: str) -> Table:
 
     columns: list[tuple[str, Read]] = [
         (f"paper, {word}", lambda cell: None if cell.paper is None else str(cell.paper)),
+        *((f"paper, {title}", _other(name)) for title, name in _PRINTED),
         (f"ours, {word}", lambda cell: f"{cell.value:.2f} {_bracket(cell)}"),
         ("nearest label [m]", _nearest),
         *((title, number(name)) for title, name in _NUMBERS),
@@ -153,6 +152,8 @@ def _distribution(figure: Figure, split: str) -> Table:
     return Table(_caption(figure, split), ["method", *(title for title, _ in kept)], rows)
 
 
+_PRINTED = (("RMSE", "rmse"), ("within 1 m", "within_1"))
+"""What papers print beside a figure's own statistic."""
 _NUMBERS = (
     ("mean", "mean"),
     ("RMSE", "rmse"),
@@ -162,6 +163,39 @@ _NUMBERS = (
     ("90 %", "p90"),
     ("95 %", "p95"),
 )
+
+
+def _other(statistic: str) -> Read:
+    """The paper's number of another statistic than the figure's."""
+
+    def read(cell: Cell) -> str | None:
+        found: list[Printed] = [p for p in cell.papers if p.statistic == statistic]
+        share = statistic.startswith("within")
+        return next((f"{100 * p.low:.1f} %" if share else str(p) for p in found), None)
+
+    return read
+
+
+def _contrasts(figure: Figure) -> list[Block]:
+    """Every method against the one that the figure is about, user by user and seed by seed."""
+    name = figure.subject.held_against.get(figure.name)
+    if name is None:
+        return []
+    tables = []
+    for split in figure.protocol.splits:
+        ours = {cell.x: cell for cell in figure.at(split) if cell.method == name}
+        rows = []
+        for cell in figure.at(split):
+            if cell.method != name and cell.x in ours:
+                found = contrast(ours[cell.x].each, cell.each)
+                if found is not None:
+                    at = f", {cell.x:,g}" if figure.curve else ""
+                    rows.append([cell.method + at, *found.told])
+        if rows:
+            caption = f"Split {split}: what {name} is better by, in {figure.protocol.unit}"
+            head = ["than", "mean of the differences", "95 % of it", "in words", "seeds"]
+            tables.append(Table(caption, head, rows))
+    return [Text(CONTRASTED), *tables] if tables else []
 
 
 def _curve(figure: Figure, split: str) -> Table:
@@ -217,14 +251,14 @@ def _limited(figure: Figure, split: str) -> Table:
     def times(cell: Cell) -> str | None:
         return None if cell.ratio is None else f"{cell.ratio:.1f}"
 
-    word = WORDS[figure.protocol.statistic]
+    word = figure.subject.words[figure.protocol.statistic]
     caption = f"Split {split}: ratio to the limit of the error, {word}"
     return Table(caption, _axis(figure), _by_method(figure, split, times))
 
 
 def _caption(figure: Figure, split: str) -> str:
     note = "as the paper's" if split == RANDOM else "the headline"
-    statistic = WORDS[figure.protocol.statistic]
+    statistic = figure.subject.words[figure.protocol.statistic]
     return f"Split {split} ({note}): error in {figure.protocol.unit}, {statistic}"
 
 

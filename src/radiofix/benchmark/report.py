@@ -14,15 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiofix.benchmark import metrics
-from radiofix.benchmark.lwlm import outcomes
-from radiofix.benchmark.lwlm.learned import Method
 from radiofix.benchmark.lwlm.limit import LIMIT
-from radiofix.benchmark.lwlm.methods import methods
-from radiofix.benchmark.lwlm.outcomes import Outcome, Run, Tried
-from radiofix.benchmark.lwlm.paper import Printed, printed
-from radiofix.benchmark.lwlm.protocols import Point, Protocol, named
-from radiofix.benchmark.lwlm.running import preferred, wanted
-from radiofix.benchmark.lwlm.scales import SCALES, Scale
+from radiofix.benchmark.runs import outcomes
+from radiofix.benchmark.runs.learned import Method
+from radiofix.benchmark.runs.outcomes import Outcome, Run, Tried
+from radiofix.benchmark.runs.printed import Printed
+from radiofix.benchmark.runs.protocols import Point, Protocol
+from radiofix.benchmark.runs.running import preferred, wanted
+from radiofix.benchmark.runs.site import Site
+from radiofix.benchmark.runs.subject import Subject
+from radiofix.benchmark.subjects import SUBJECTS
 
 Array = NDArray[np.float64]
 ASKED = "bench.json"
@@ -30,8 +31,8 @@ ASKED = "bench.json"
 DRAWS = 300
 """For each interval."""
 STATISTICS = {"mean": metrics.mean, "p50": metrics.median}
-WORDS = {"mean": "mean", "p50": "50 %"}
-"""Statistics as tables call them."""
+FIRST = "lwlm"
+"""The bench of results that do not name theirs."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,13 @@ class Cell:
     """Mean over the test users [m]."""
     milliseconds: float
     paper: Printed | None
+    """Of the figure's statistic."""
+    papers: tuple[Printed, ...]
+    """Of others too."""
     error: Array
     """Of all users and seeds."""
+    each: Mapping[int, Array]
+    """Of all users, by the seed."""
     calibration: metrics.Calibration | None
     direction: float | None
     """Median error of u, where an angle was asked for."""
@@ -72,11 +78,17 @@ class Cell:
 
     def plain(self) -> dict[str, Any]:
         """For JSON: numbers alone."""
-        left_out = {"error", "outcome"}
+        left_out = {"error", "outcome", "each"}
         own = {name: value for name, value in vars(self).items() if name not in left_out}
         honest = None if self.calibration is None else asdict(self.calibration)
         paper = None if self.paper is None else asdict(self.paper)
-        told = {"summary": asdict(self.summary), "calibration": honest, "paper": paper}
+        papers = [asdict(one) for one in self.papers]
+        told: dict[str, Any] = {
+            "summary": asdict(self.summary),
+            "calibration": honest,
+            "paper": paper,
+        }
+        told["papers"] = papers
         return {**own, **told, "ratio": self.ratio}
 
 
@@ -112,6 +124,7 @@ class Figure:
     cells: tuple[Cell, ...]
     looks: Mapping[str, tuple[int, int]]
     """Family and place in it, by the method's name."""
+    subject: Subject
 
     @property
     def name(self) -> str:
@@ -121,7 +134,7 @@ class Figure:
     @property
     def curve(self) -> bool:
         """Whether it has an axis, not just a distribution."""
-        return len(self.protocol.points) > 1
+        return len({point.x for point in self.protocol.points}) > 1
 
     def at(self, split: str) -> tuple[Cell, ...]:
         """The cells of one split, method by method."""
@@ -178,6 +191,7 @@ class Figure:
 class Report:
     """All that a folder of results holds."""
 
+    subject: Subject
     asked: Mapping[str, Any]
     figures: tuple[Figure, ...]
     done: tuple[Outcome, ...]
@@ -206,23 +220,28 @@ def gather(out: Path, only: Sequence[str] | None = None) -> Report:
     """Reads a folder of results, as far as it goes.
 
     Args:
-        out: of `radiofix bench lwlm`.
+        out: of `radiofix bench lwlm` or `sigmap`.
         only: names of figures; None: all.
     """
     if not (out / ASKED).is_file():
-        raise ValueError(f"{out} holds no results of `radiofix bench lwlm`: no {ASKED} in it")
+        raise ValueError(
+            f"{out} holds no results of `radiofix bench lwlm` or `sigmap`: no {ASKED} in it"
+        )
     asked = json.loads((out / ASKED).read_text())
-    scale = SCALES[asked["scale"]]
-    every = methods(asked["pretrained"])
-    stores = tuple(name for name, there in asked["stores"].items() if there)
+    subject = SUBJECTS[asked.get("bench", FIRST)]
+    every = subject.methods(asked["pretrained"])
+    stores = {name: "" for name, there in asked["stores"].items() if there}
+    site = Site(subject.scale(asked["scale"]), stores, out, out, Path("recipes"), subject.agenda)
     done = {outcome.run: outcome for outcome in outcomes.every(out)}
-    runs = wanted(every, named(only), scale, stores, out)
+    protocols = subject.agenda.named(only)
+    runs = wanted(every, protocols, site)
     looks = _looks(every)
     figures = tuple(
-        Figure(protocol, _cells(protocol, every, scale, out, done), looks)
-        for protocol in named(only)
+        Figure(protocol, _cells(protocol, every, site, subject, done), looks, subject)
+        for protocol in protocols
     )
     return Report(
+        subject=subject,
         asked=asked,
         figures=figures,
         done=tuple(done.values()),
@@ -234,37 +253,68 @@ def gather(out: Path, only: Sequence[str] | None = None) -> Report:
 def _cells(
     protocol: Protocol,
     every: Sequence[Method],
-    scale: Scale,
-    out: Path,
+    site: Site,
+    subject: Subject,
     done: Mapping[Run, Outcome],
 ) -> tuple[Cell, ...]:
     cells = []
+    places = _places(protocol, site)
     for method in every:
-        rate = preferred(method, scale, out)
-        for point in protocol.every:
-            lesson = method.lesson(point.lesson)
-            if lesson is None or point.lesson.labels not in scale.labels:
-                continue
-            found = [o for o in done.values() if _is(o.run, Run(method.name, lesson, 0, rate))]
-            if any(outcome.tested(point.test) for outcome in found):
-                cells.append(_cell(protocol, point, method.name, found))
+        if not protocol.compares(method.name):
+            continue
+        rate = preferred(method, site)
+        for points in places:
+            each = [_found(method, point, rate, done) for point in points]
+            # Only seeds that have answered everything: all methods are asked about the same users.
+            seeds = sorted(set.intersection(*(set(found) for found in each)))
+            if seeds:
+                answers = {seed: [found[seed] for found in each] for seed in seeds}
+                cells.append(_cell(protocol, points[0], method.name, answers, subject))
     limits = {(c.split, c.x): c.value for c in cells if c.method == LIMIT}
     return tuple(replace(cell, limit=limits.get((cell.split, cell.x))) for cell in cells)
 
 
-def _is(run: Run, wanted_run: Run) -> bool:
-    """Whether runs differ in their seeds alone."""
-    same = run.method == wanted_run.method and run.lesson == wanted_run.lesson
-    return same and run.rate == wanted_run.rate
+def _places(protocol: Protocol, site: Site) -> list[list[Point]]:
+    """Points whose users count together."""
+    together: dict[tuple[str, float], list[Point]] = {}
+    for point in protocol.every:
+        lesson = point.lesson
+        if lesson.labels in site.scale.labels and lesson.users.store in site.stores:
+            together.setdefault((lesson.split, point.x), []).append(point)
+    return list(together.values())
 
 
-def _cell(protocol: Protocol, point: Point, method: str, found: Sequence[Outcome]) -> Cell:
-    pairs = [(o, o.tested(point.test)) for o in sorted(found, key=lambda o: o.run.seed)]
-    known = [(outcome, tested) for outcome, tested in pairs if tested is not None]
-    errors = [tested.error for _, tested in known]
+def _found(
+    method: Method, point: Point, rate: float | None, done: Mapping[Run, Outcome]
+) -> dict[int, tuple[Outcome, Tried]]:
+    """A method's answers at a point, by the seed."""
+    lesson = method.lesson(point.lesson)
+    if lesson is None:
+        return {}
+    found = {}
+    for outcome in done.values():
+        if outcome.run == Run(method.name, lesson, outcome.run.seed, rate):
+            tested = outcome.tested(point.test)
+            if tested is not None:
+                found[outcome.run.seed] = (outcome, tested)
+    return found
+
+
+def _cell(
+    protocol: Protocol,
+    point: Point,
+    method: str,
+    answers: Mapping[int, Sequence[tuple[Outcome, Tried]]],
+    subject: Subject,
+) -> Cell:
+    each = {s: np.concatenate([tested.error for _, tested in a]) for s, a in answers.items()}
+    tests = [tested for given in answers.values() for _, tested in given]
+    errors = list(each.values())
     statistic = STATISTICS[protocol.statistic]
-    first, tested = known[0]
-    away = [t.nearest_label for _, t in known if t.nearest_label is not None]
+    first = next(iter(answers.values()))[0][0]
+    away = [t.nearest_label for t in tests if t.nearest_label is not None]
+    papers = subject.printed(protocol.name, point.x, method)
+    direction = tests[0].direction
     return Cell(
         figure=protocol.name,
         split=point.lesson.split,
@@ -274,14 +324,16 @@ def _cell(protocol: Protocol, point: Point, method: str, found: Sequence[Outcome
         value=float(np.mean([statistic(error) for error in errors])),
         interval=metrics.interval(errors, statistic, DRAWS),
         summary=metrics.summary(np.concatenate(errors)),
-        seeds=tuple(outcome.run.seed for outcome, _ in known),
+        seeds=tuple(answers),
         labels=first.labels,
         nearest_label=float(np.mean(away)) if away else None,
-        milliseconds=float(np.median([t.milliseconds for _, t in known])),
-        paper=printed(protocol.name, point.x, method),
+        milliseconds=float(np.median([t.milliseconds for t in tests])),
+        paper=next((p for p in papers if p.statistic == protocol.statistic), None),
+        papers=papers,
         error=np.concatenate(errors),
-        calibration=_calibration([t for _, t in known]),
-        direction=None if tested.direction is None else float(np.median(tested.direction)),
+        each=each,
+        calibration=_calibration(tests),
+        direction=None if direction is None else float(np.median(direction)),
         outcome=first,
     )
 

@@ -1,4 +1,4 @@
-"""`radiofix bench lwlm` and `radiofix report`: the paper's figures run again, and what came out."""
+"""`radiofix bench lwlm` and `sigmap`, and `radiofix report`: papers run again, what came out."""
 
 from __future__ import annotations
 
@@ -12,31 +12,51 @@ from typing import TYPE_CHECKING, Any
 from radiofix.cli.terminal import add_command, key_values, positive_int, say, whole_numbers
 
 if TYPE_CHECKING:
-    from radiofix.benchmark.lwlm.running import Bench
+    from radiofix.benchmark.runs.running import Bench
+    from radiofix.benchmark.runs.subject import Subject
+
+
+TOYS = "towns"
+"""Folder of the made-up stores of smoke."""
 
 
 def add_command_to(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds `bench lwlm`."""
+    """Adds `bench lwlm` and `bench sigmap`."""
     command = add_command(
         kinds, "lwlm", lwlm, "Every figure of section VI of the LWLM paper, with all methods."
     )
+    command.add_argument("--store", type=Path, default=None, help="of o1's paths")
+    _add_arguments(command, "others that some figures need: cross, twelve, near-walls, far-walls")
+    command.set_defaults(bench="lwlm", folder=None, work=Path("runs/lwlm"))
+    command = add_command(
+        kinds, "sigmap", sigmap, "Tables 1 to 4 of the SigMap paper, and whether a map helps."
+    )
+    command.add_argument(
+        "--folder",
+        type=Path,
+        default=None,
+        help="of stores called NAME.zarr, as `bench sigmap-stores` leaves them",
+    )
+    _add_arguments(command, "stores one by one; of smoke, none: small made-up ones")
+    command.set_defaults(bench="sigmap", store=None, work=Path("runs/sigmap"))
+    command = add_command(
+        kinds, "sigmap-stores", sigmap_stores, "Trace what `bench sigmap` asks about."
+    )
+    command.add_argument("--scale", default="laptop", help="laptop or paper")
+    command.add_argument("--only", nargs="+", default=None, metavar="NAME", help="None: all")
+    command.add_argument("--out", type=Path, required=True, help="folder of stores")
+
+
+def _add_arguments(command: argparse.ArgumentParser, stores: str) -> None:
     command.add_argument("--scale", default="smoke", help="smoke, laptop or paper")
     command.add_argument("--only", nargs="+", default=None, metavar="FIGURE", help="None: all")
     command.add_argument("--methods", nargs="+", default=None, metavar="METHOD", help="None: all")
     command.add_argument("--seeds", type=whole_numbers, default=None, help="None: the scale's")
-    command.add_argument("--store", type=Path, default=None, help="of o1's paths")
     command.add_argument(
-        "--stores",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=STORE",
-        help="others that some figures need: cross, twelve, near-walls, far-walls",
+        "--stores", nargs="+", action="extend", default=[], metavar="NAME=STORE", help=stores
     )
     command.add_argument("--out", type=Path, required=True, help="folder of results, run by run")
-    command.add_argument(
-        "--work", type=Path, default=Path("runs/lwlm"), help="where pretraining runs are kept"
-    )
+    command.add_argument("--work", type=Path, help="where pretraining runs are kept")
     command.add_argument("--recipes", type=Path, default=Path("recipes"))
     command.add_argument(
         "--pretrained", default="radiofix-nano", help="what radiofix-nano is fine-tuned from"
@@ -56,23 +76,54 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command = add_command(
         commands, "report", report, "Tables and pictures of results, as Markdown and HTML."
     )
-    command.add_argument("results", metavar="RESULTS", type=Path, help="of `bench lwlm`")
+    command.add_argument(
+        "results", metavar="RESULTS", type=Path, help="of `bench lwlm` or `sigmap`"
+    )
     command.add_argument(
         "--out", type=Path, default=None, metavar="PAGE.html", help="None: in RESULTS"
     )
 
 
 def lwlm(options: argparse.Namespace) -> int:
-    """Does what is left of the protocols, and prints the tables."""
-    from radiofix.benchmark.lwlm.working import work
+    """Does what is left of the LWLM paper's figures, and prints the tables."""
+    if not options.table and options.store is None:
+        raise ValueError("no store is given: name one of o1's paths by --store")
+    return _bench(options)
+
+
+def sigmap(options: argparse.Namespace) -> int:
+    """Does what is left of the SigMap paper's tables, and prints them."""
+    if options.table or options.stores or options.folder is not None:
+        return _bench(options)
+    if options.scale != "smoke":
+        raise ValueError(
+            "no store is given: name a folder of `bench sigmap-stores` by --folder, or --stores"
+        )
+    from radiofix.benchmark.sigmap.toy import write_stores
+
+    options.folder = options.work / TOYS
+    write_stores(options.folder)
+    return _bench(options)
+
+
+def sigmap_stores(options: argparse.Namespace) -> int:
+    """Traces stores that are not there yet, and joins the cities to learn in."""
+    from radiofix.benchmark.sigmap.stores import fill
+
+    made = fill(options.out, options.scale, options.only, _tell)
+    say(options, {"stores": [str(path) for path in made]}, f"{len(made)} stores in {options.out}")
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    """Does what is left of a bench's protocols, and prints the tables."""
     from radiofix.benchmark.pages import markdown
     from radiofix.benchmark.report import ASKED, gather
+    from radiofix.benchmark.runs.working import work
     from radiofix.training.checkpoints import write_whole
 
     if not options.table:
-        if options.store is None:
-            raise ValueError("no store is given: name one of o1's paths by --store")
-        bench = _bench(options)
+        bench = _planned(options)
         if options.plan:
             return _say_plan(options, bench)
         asked = _asked(options)
@@ -125,11 +176,14 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
 
     place = options.out / ASKED
     before = json.loads(place.read_text()) if place.is_file() else {}
+    if before.get("bench", options.bench) != options.bench:
+        raise ValueError(f"{options.out} holds results of {before['bench']}: give another --out")
     if before.get("scale", options.scale) != options.scale:
         raise ValueError(
             f"{options.out} holds results of scale {before['scale']}: give another --out"
         )
     return {
+        "bench": options.bench,
         "scale": options.scale,
         "pretrained": _name(options.pretrained),
         "stores": {**before.get("stores", {}), **dict.fromkeys(_stores(options), True)},
@@ -137,16 +191,19 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _bench(options: argparse.Namespace) -> Bench:
-    from radiofix.benchmark.lwlm.methods import chosen, methods
-    from radiofix.benchmark.lwlm.protocols import named
-    from radiofix.benchmark.lwlm.running import Bench
-    from radiofix.benchmark.lwlm.scales import SCALES
-    from radiofix.benchmark.lwlm.site import Site
+def _subject(options: argparse.Namespace) -> Subject:
+    from radiofix.benchmark.subjects import SUBJECTS
 
-    if options.scale not in SCALES:
-        raise ValueError(f"no scale {options.scale}: there are {', '.join(SCALES)}")
-    scale = SCALES[options.scale]
+    return SUBJECTS[str(options.bench)]
+
+
+def _planned(options: argparse.Namespace) -> Bench:
+    from radiofix.benchmark.runs.learned import chosen
+    from radiofix.benchmark.runs.running import Bench
+    from radiofix.benchmark.runs.site import Site
+
+    subject = _subject(options)
+    scale = subject.scale(options.scale)
     strange = sorted(set(options.seeds or ()) - set(scale.seeds))
     if strange:
         raise ValueError(f"no seed {strange[0]} at scale {scale.name}: there are {scale.seeds}")
@@ -156,30 +213,38 @@ def _bench(options: argparse.Namespace) -> Bench:
         out=options.out,
         work=options.work,
         recipes=options.recipes,
+        agenda=subject.agenda,
         device=options.device,
     )
-    every = methods(options.pretrained)
-    return Bench(site, chosen(every, options.methods), named(options.only), options.seeds)
+    methods = chosen(subject.methods(options.pretrained), options.methods)
+    return Bench(site, methods, subject.agenda.named(options.only), options.seeds)
 
 
 def _stores(options: argparse.Namespace) -> dict[str, str]:
     """Stores by their names."""
-    from radiofix.benchmark.lwlm.lessons import STORES
-
-    told = {"o1": str(options.store), **key_values(options.stores)}
+    known = _subject(options).agenda.stores
+    told = key_values(options.stores)
+    if options.store is not None:
+        told = {"o1": str(options.store), **told}
+    if options.folder is not None:
+        there = {n: options.folder / f"{n}.zarr" for n in known}
+        told = {**{n: str(path) for n, path in there.items() if path.exists()}, **told}
     for name in told:
-        if name not in STORES:
-            raise ValueError(f"no store is called {name}: there are {', '.join(STORES)}")
+        if name not in known:
+            raise ValueError(f"no store is called {name}: there are {', '.join(known)}")
+    if not told:
+        raise ValueError(f"{options.folder} holds no store: there may be {', '.join(known)}")
     return {name: str(path) for name, path in told.items()}
 
 
 def _plan(bench: Bench, processes: int) -> str:
-    from radiofix.benchmark.lwlm.forecast import forecast
+    from radiofix.benchmark.runs.forecast import forecast
 
+    agenda = bench.site.agenda
     runs = tuple(dict.fromkeys((*bench.searches(), *bench.runs())))
     left, known = bench.left(runs), forecast(bench)
     waiting = bench.pretrainings()
-    times = [*(known.seconds(run) for run in left), *(known.pretraining(n) for n in waiting)]
+    times = [*(known.seconds(run) for run in left), *(known.preparation(p) for p in waiting)]
     told = [seconds for seconds in times if seconds is not None]
     lines = [f"{len(left)} of {len(runs)} runs are left"]
     if told:
@@ -189,12 +254,15 @@ def _plan(bench: Bench, processes: int) -> str:
     if waiting:
         lines.append(f"before them, pretraining of {', '.join(n.name for n in waiting)}")
     lines += [f"{name} is left out: {why}" for name, why in bench.missing().items()]
+    bare = [name for name in agenda.stores if name not in bench.site.stores]
+    if bare:
+        lines.append(f"figures of {', '.join(bare)} are left out: no such store is given")
     return "\n".join(lines)
 
 
 def _say_plan(options: argparse.Namespace, bench: Bench) -> int:
     """Prints what is left, run by run; nothing is written."""
-    from radiofix.benchmark.lwlm.forecast import plan
+    from radiofix.benchmark.runs.forecast import plan
 
     steps = plan(bench, options.processes)
     lines = [*map(str, steps), _plan(bench, options.processes)]
@@ -209,13 +277,13 @@ def _duration(seconds: float) -> str:
 
 def _command(options: argparse.Namespace) -> str:
     """What was typed, without the ways to stores and runs on one machine."""
-    parts = ["radiofix bench lwlm", f"--scale {options.scale}"]
+    parts = [f"radiofix bench {options.bench}", f"--scale {options.scale}"]
     for flag in ("only", "methods"):
         names = getattr(options, flag)
         parts += [f"--{flag} {' '.join(names)}"] if names else []
     if options.seeds is not None:
         parts.append(f"--seeds {','.join(str(s) for s in options.seeds)}")
-    for flag in ("store", "out", "pretrained"):
+    for flag in ("store", "folder", "out", "pretrained"):
         value = getattr(options, flag)
         parts += [] if value is None else [f"--{flag} {_name(value)}"]
     more = [f"{name}={_name(path)}" for name, path in key_values(options.stores).items()]

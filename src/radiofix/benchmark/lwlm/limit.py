@@ -11,13 +11,13 @@ from jaxtyping import Float
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from radiofix.benchmark.lwlm.learned import Learned
-from radiofix.benchmark.lwlm.lessons import NOISE_FIGURE_DB, Lesson, Trial
-from radiofix.benchmark.lwlm.outcomes import Run
-from radiofix.benchmark.lwlm.questions import POSITION
-from radiofix.benchmark.lwlm.recipes import asked_receiver
-from radiofix.benchmark.lwlm.scales import Scale
-from radiofix.benchmark.lwlm.site import Site
+from radiofix.benchmark.runs.learned import Learned
+from radiofix.benchmark.runs.lessons import NOISE_FIGURE_DB, Lesson, Trial
+from radiofix.benchmark.runs.outcomes import Run
+from radiofix.benchmark.runs.questions import POSITION
+from radiofix.benchmark.runs.recipes import asked_receiver
+from radiofix.benchmark.runs.scales import Scale
+from radiofix.benchmark.runs.site import Site
 from radiofix.classic.posterior import Places, noise_of_snr, posterior
 from radiofix.data.store import PathStore, open_paths
 from radiofix.models.heads import Estimate

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from radiofix.benchmark.lwlm.classical import Geometry, Lookup, averaged, weighed_by_distance
-from radiofix.benchmark.lwlm.learned import Method
 from radiofix.benchmark.lwlm.limit import SURVEY, Limit
-from radiofix.benchmark.lwlm.networks import Network, Start
 from radiofix.benchmark.lwlm.paper import BASE, CNN, DTI, LWLM, OMP, PICL, SFMCM
-from radiofix.benchmark.lwlm.questions import QUESTIONS
+from radiofix.benchmark.runs.classical import Geometry, Lookup, averaged, weighed_by_distance
+from radiofix.benchmark.runs.learned import Method
+from radiofix.benchmark.runs.networks import Network
+from radiofix.benchmark.runs.preparing import Start
+from radiofix.benchmark.runs.questions import QUESTIONS
 from radiofix.classic.music import Music
 from radiofix.classic.nomp import Nomp
 from radiofix.classic.omp import Omp
@@ -78,12 +79,3 @@ def methods(pretrained: str = NANO) -> tuple[Method, ...]:
         Limit(),
         Limit(SURVEY, own=False),
     )
-
-
-def chosen(every: Sequence[Method], names: Sequence[str] | None) -> tuple[Method, ...]:
-    """The methods of these names; None: all."""
-    known = [method.name for method in every]
-    strange = sorted(set(names or ()) - set(known))
-    if strange:
-        raise ValueError(f"no method {', '.join(strange)}: there are {', '.join(known)}")
-    return tuple(m for m in every if names is None or m.name in names)

@@ -2,34 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from radiofix.benchmark.runs.printed import Printed
 
 LWLM, BASE, CNN, OMP = "LWLM", "LWLM-Base", "ResNet-34", "OMP"
 SFMCM, DTI, PICL = "LWLM-SFMCM", "LWLM-DTI", "LWLM-PICL"
 SINGLE = (SFMCM, DTI, PICL)
-
-
-@dataclass(frozen=True)
-class Printed:
-    """One method's number at one point of a figure, or the range that the text leaves it."""
-
-    figure: str
-    x: float
-    """On the figure's axis."""
-    method: str
-    statistic: str
-    """Of `metrics.Summary`."""
-    low: float
-    high: float
-    """As `low` where the number is known."""
-    place: str
-    worked_back: bool = False
-    """From a percentage, not printed itself."""
-
-    def __str__(self) -> str:
-        """For a table; a star says that it was worked back."""
-        value = f"{self.low:.2f}" if self.low == self.high else f"{self.low:.2f} to {self.high:.2f}"
-        return value + ("*" if self.worked_back else "")
 
 
 def _printed(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from radiofix.benchmark.lwlm.lessons import (
+from radiofix.benchmark.runs.lessons import (
     ALL_LABELS,
     EVERYBODY,
     FAR_WALLS,
@@ -15,54 +15,13 @@ from radiofix.benchmark.lwlm.lessons import (
     Lesson,
     Trial,
 )
-from radiofix.benchmark.lwlm.questions import AOA, FUSION, POSITION, TOA, Question
+from radiofix.benchmark.runs.protocols import REGION, Agenda, Point, Protocol
+from radiofix.benchmark.runs.questions import AOA, FUSION, POSITION, TOA, Question
+from radiofix.benchmark.runs.scales import RATE_LABELS
 
-REGION, RANDOM = "region", "random"
-SPLITS = (REGION, RANDOM)
-"""The headline: test users far from labelled ones; and the paper's: among them."""
 STATIONS = ("3", "4", "9", "10")
 MAIN_STREET = (*STATIONS, "1", "2", "5", "6", "7", "8", "11", "12")
 PILOTS = (1, 2, 3, 4, 5)
-
-
-@dataclass(frozen=True)
-class Point:
-    """One place on a figure's axis."""
-
-    x: float
-    lesson: Lesson
-    test: Trial
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """One figure. With a single point it is a distribution of errors, else a curve."""
-
-    name: str
-    title: str
-    axis: str
-    """What its points differ in."""
-    points: tuple[Point, ...]
-    """With the lessons of the first split."""
-    statistic: str = "mean"
-    """Which number of `metrics.Summary` the paper prints."""
-    ours: bool = False
-    """Whether the paper has no such figure."""
-    splits: tuple[str, ...] = field(default=SPLITS)
-
-    def at(self, split: str) -> tuple[Point, ...]:
-        """The points on a split."""
-        return tuple(replace(p, lesson=replace(p.lesson, split=split)) for p in self.points)
-
-    @property
-    def every(self) -> tuple[Point, ...]:
-        """The points on all splits, the headline first."""
-        return tuple(point for split in self.splits for point in self.at(split))
-
-    @property
-    def unit(self) -> str:
-        """Of its errors."""
-        return self.points[0].lesson.question.unit
 
 
 def _curve(
@@ -218,22 +177,12 @@ PROTOCOLS = (
     ),
 )
 BY_NAME = {protocol.name: protocol for protocol in PROTOCOLS}
-
-
-def named(names: Sequence[str] | None) -> tuple[Protocol, ...]:
-    """The protocols of these names; None: all."""
-    strange = sorted(set(names or ()) - set(BY_NAME))
-    if strange:
-        raise ValueError(f"no figure {', '.join(strange)}: there are {', '.join(BY_NAME)}")
-    return tuple(p for p in PROTOCOLS if names is None or p.name in names)
-
-
-def trials_of(lesson: Lesson) -> tuple[Trial, ...]:
-    """All that any figure asks a method after a lesson; labels do not change it."""
-    wanted = {
-        point.test: None
-        for protocol in PROTOCOLS
-        for point in protocol.every
-        if replace(point.lesson, labels=lesson.labels) == lesson
-    }
-    return tuple(wanted)
+STORES = {
+    "o1": "O1's main street, stations 3, 4, 9 and 10",
+    "cross": "users of the cross street, the same stations, with diffraction",
+    "twelve": "the main street, stations 1 to 12",
+    "near-walls": "as o1, with wall_distance=0.504",
+    "far-walls": "as o1, with wall_distance=4.504",
+}
+AGENDA = Agenda("lwlm", PROTOCOLS, STORES, tuned=replace(_ONE, labels=RATE_LABELS))
+named, trials_of = AGENDA.named, AGENDA.trials_of

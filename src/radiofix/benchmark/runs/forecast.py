@@ -6,20 +6,28 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from radiofix.benchmark.lwlm.learned import Method
-from radiofix.benchmark.lwlm.outcomes import Outcome, Run, every
-from radiofix.benchmark.lwlm.protocols import Protocol
-from radiofix.benchmark.lwlm.running import Bench, asked
-from radiofix.benchmark.lwlm.scales import Pace, Scale
+from radiofix.benchmark.runs.learned import Method
+from radiofix.benchmark.runs.outcomes import Outcome, Run, every
+from radiofix.benchmark.runs.preparing import Preparation
+from radiofix.benchmark.runs.protocols import Agenda, Protocol
+from radiofix.benchmark.runs.running import Bench, asked
+from radiofix.benchmark.runs.scales import FEW_LABELS, Pace, Scale
+
+MANY = 3
+"""Stations that a user hears of four, about, where none is named."""
 
 
 class Forecast:
     """Seconds of runs on one process of one core."""
 
     def __init__(
-        self, scale: Scale, methods: Sequence[Method], done: Iterable[Outcome] = ()
+        self,
+        scale: Scale,
+        methods: Sequence[Method],
+        agenda: Agenda,
+        done: Iterable[Outcome] = (),
     ) -> None:
-        self._scale = scale
+        self._scale, self._agenda = scale, agenda
         self._methods = {method.name: method for method in methods}
         self._alike: dict[tuple[str, str, int], list[float]] = {}
         ratios = []
@@ -43,13 +51,11 @@ class Forecast:
         own = [s for (m, *_), each in self._alike.items() for s in each if m == run.method]
         return median(own or others) if others else None
 
-    def pretraining(self, method: Method) -> float | None:
-        """Of a method's pretraining run; None: it was never timed."""
-        pace = self._pace(method)
-        steps = self._scale.pretraining.get("steps")
-        if pace is None or steps is None or not pace.pretraining:
-            return None
-        return float(steps) * pace.pretraining * self._ratio
+    def preparation(self, preparation: Preparation) -> float | None:
+        """Of what runs begin with; None: it was never timed."""
+        pace = self._scale.pace.get(preparation.name, self._scale.pace.get(preparation.family))
+        seconds = None if pace is None else preparation.seconds(pace, self._scale)
+        return None if seconds is None else seconds * self._ratio
 
     def _pace(self, method: Method) -> Pace | None:
         return self._scale.pace.get(method.name, self._scale.pace.get(method.family))
@@ -60,13 +66,15 @@ class Forecast:
         if method is None or pace is None:
             return None
         lesson = run.lesson
-        stations = len(lesson.stations)
+        stations = len(lesson.stations) or MANY
         # Fused users keep one to all of their stations while a network learns.
         trained = (stations + 1) / 2 if lesson.question.together else stations
-        steps, batch = scale.finetuning["steps"], scale.finetuning["batch"]
+        settings = {**scale.finetuning, **(scale.few if lesson.labels <= FEW_LABELS else {})}
+        steps, batch = settings["steps"], settings["batch"]
         seen = steps * min(batch, scale.labels.get(lesson.labels, 0)) * trained
-        heard = sum(len(test.stations) for test in asked(method, lesson))
-        looks = steps / scale.finetuning["validate_every"]
+        tests = asked(method, lesson, self._agenda)
+        heard = sum(len(test.stations) or MANY for test in tests)
+        looks = steps / settings["validate_every"]
         answered = min(method.most(scale), scale.test_users) * heard
         answered += looks * scale.validation_users * stations * bool(pace.link)
         total: float = pace.start + seen * pace.link + answered * pace.fix
@@ -92,15 +100,16 @@ class Step:
 
 def forecast(bench: Bench) -> Forecast:
     """By what a bench has done so far."""
-    return Forecast(bench.site.scale, bench.methods, every(bench.site.out))
+    site = bench.site
+    return Forecast(site.scale, bench.methods, site.agenda, every(site.out))
 
 
 def plan(bench: Bench, processes: int) -> tuple[Step, ...]:
     """All that is left, in the order in which it is done."""
     known = forecast(bench)
     todo = [
-        (f"pretraining of {network.name}", "before all", known.pretraining(network))
-        for network in bench.pretrainings()
+        (f"pretraining of {first.name}", "before all", known.preparation(first))
+        for first in bench.pretrainings()
     ]
     searches = bench.searches()
     runs = bench.left(dict.fromkeys((*searches, *bench.runs())))
@@ -121,7 +130,11 @@ def plan(bench: Bench, processes: int) -> tuple[Step, ...]:
 
 def _figure(bench: Bench, run: Run) -> str:
     (method,) = (m for m in bench.methods if m.name == run.method)
-    return next(p.name for p in bench.protocols if run.lesson in _lessons(method, p))
+    return next(
+        p.name
+        for p in bench.protocols
+        if p.compares(method.name) and run.lesson in _lessons(method, p)
+    )
 
 
 def _lessons(method: Method, protocol: Protocol) -> set[object]:

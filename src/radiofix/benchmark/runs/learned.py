@@ -9,19 +9,19 @@ from typing import Protocol
 
 import torch
 
-from radiofix.benchmark.lwlm.answers import Answer, Links
-from radiofix.benchmark.lwlm.lessons import Lesson, Trial, Users
-from radiofix.benchmark.lwlm.outcomes import Cost, Run
-from radiofix.benchmark.lwlm.recipes import asked_receiver
-from radiofix.benchmark.lwlm.scales import Scale
-from radiofix.benchmark.lwlm.site import Site
+from radiofix.benchmark.runs.answers import Answer, Links
+from radiofix.benchmark.runs.lessons import Lesson, Trial, Users
+from radiofix.benchmark.runs.outcomes import Cost, Run
+from radiofix.benchmark.runs.recipes import asked_receiver
+from radiofix.benchmark.runs.scales import Scale
+from radiofix.benchmark.runs.site import Site, columns
 from radiofix.data.store import open_paths
 from radiofix.models.parts import Part
 from radiofix.training.batches import LabelledBatches
 from radiofix.training.evaluate import TOGETHER
 from radiofix.training.pool import HeldPool
 from radiofix.training.pretrain import JUDGE_SEED
-from radiofix.training.users import Among, Choice, Rows, station_columns
+from radiofix.training.users import Among, Choice, Rows
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,15 @@ class Method(Protocol):
     def learn(self, run: Run, site: Site) -> Learned:
         """Does the work of a run."""
         ...
+
+
+def chosen(every: Sequence[Method], names: Sequence[str] | None) -> tuple[Method, ...]:
+    """The methods of these names; None: all."""
+    known = [method.name for method in every]
+    strange = sorted(set(names or ()) - set(known))
+    if strange:
+        raise ValueError(f"no method {', '.join(strange)}: there are {', '.join(known)}")
+    return tuple(m for m in every if names is None or m.name in names)
 
 
 def labelled_links(run: Run, site: Site) -> Links:
@@ -136,7 +145,7 @@ def _pool(
 def _choice(path: str, split: str, users: Users, stations: Sequence[str]) -> Choice:
     store = open_paths(path)
     among: Among = Part(users.among).build()
-    return Choice(store, split, station_columns(store, stations), among)
+    return Choice(store, split, columns(store, stations), among)
 
 
 def _received(lesson: Lesson, test: Trial, site: Site, pool: HeldPool, seed: int) -> Links:

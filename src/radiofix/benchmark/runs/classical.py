@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from radiofix.benchmark.lwlm.answers import Links
-from radiofix.benchmark.lwlm.learned import Learned, held_out_links, labelled_links
-from radiofix.benchmark.lwlm.lessons import Lesson, Trial
-from radiofix.benchmark.lwlm.outcomes import Run
-from radiofix.benchmark.lwlm.scales import Scale
-from radiofix.benchmark.lwlm.site import Site
+from radiofix.benchmark.runs.answers import Links
+from radiofix.benchmark.runs.learned import Learned, held_out_links, labelled_links
+from radiofix.benchmark.runs.lessons import Lesson, Trial
+from radiofix.benchmark.runs.outcomes import Run
+from radiofix.benchmark.runs.scales import Scale
+from radiofix.benchmark.runs.site import Site
 from radiofix.classic.fingerprint import Fingerprint, fit
 from radiofix.classic.multilateration import Heard, Trust, multilaterate
 from radiofix.classic.placing import place
@@ -26,6 +26,8 @@ from radiofix.models.heads import Estimate
 from radiofix.physics.strongest import Wave
 from radiofix.types import SPEED_OF_LIGHT, Sounding
 
+LEAST = -20.0
+"""Logit of a station that has nothing to say."""
 Finder = Callable[[Sounding], Waves]
 OFFSETS = 3.0
 """Deviations of a user's clock that its offset is looked for within."""
@@ -165,22 +167,27 @@ class Lookup:
     def learn(self, run: Run, site: Site) -> Learned:
         """Keeps labelled channels; a station counts by the inverse square of its own error."""
         lesson = run.lesson
-        known = _by_station(labelled_links(run, site))
+        labelled = labelled_links(run, site)
+        known = _by_station(labelled)
         test = Trial(lesson.stations, lesson.pilots[0])
         asked = _by_station(held_out_links(run, test, site, "validation"))
-        prints = {s: fit(*known[s], *asked[s], seed=run.seed) for s in known}
+        prints = {s: fit(*known[s], *asked[s], seed=run.seed) for s in known if s in asked}
+        middle = torch.cat([truth.position for _, truth in labelled]).double().mean(0)
         errors = [fingerprint.validation_error for fingerprint in prints.values()]
 
         def answer(sounding: Sounding) -> object:
-            return lesson.question.read(_looked_up(prints, sounding), sounding)
+            return lesson.question.read(_looked_up(prints, sounding, middle), sounding)
 
         return Learned(answer, validation=float(np.mean(errors)))
 
 
-def _looked_up(prints: dict[int, Fingerprint], sounding: Sounding) -> Estimate:
-    position = sounding.station_position.double().clone()
-    logit = torch.zeros_like(position[:, 0])
-    for station in torch.unique(sounding.station).tolist():
+def _looked_up(
+    prints: dict[int, Fingerprint], sounding: Sounding, middle: Float[Tensor, "3"]
+) -> Estimate:
+    """By each link's station; one that no labelled user was heard by tells of the middle alone."""
+    position = middle.to(sounding.station_position).expand(len(sounding), 3).clone().double()
+    logit = position.new_full((len(sounding),), LEAST)
+    for station in sorted(set(torch.unique(sounding.station).tolist()) & set(prints)):
         links = sounding.station == station
         found = prints[station].locate(sounding[links])
         position[links] = found

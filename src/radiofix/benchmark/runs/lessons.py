@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from radiofix.benchmark.lwlm.questions import QUESTIONS, Question
+from radiofix.benchmark.runs.questions import QUESTIONS, Question
 from radiofix.physics.arrays import ISOTROPIC, Pattern, Sector
 
 ALL_LABELS = 10_000
@@ -16,6 +16,8 @@ NOISE_FIGURE_DB = 5.0
 """Of a station's receiver, where a link budget makes the noise."""
 PATTERNS: dict[str, Pattern] = {"isotropic": ISOTROPIC, "sector": Sector()}
 """Of the stations' elements."""
+WITHOUT_SIGHT = "radiofix.training.users.WithoutSight"
+"""Class that picks those who see none of the stations that are asked about."""
 
 
 @dataclass(frozen=True)
@@ -27,21 +29,30 @@ class Users:
     """Which of the given stores."""
     among: str = "radiofix.training.users.Everybody"
     """Class that picks them."""
+    mapped: bool = True
+    """Whether the store knows the buildings around them."""
 
 
 EVERYBODY = Users("all", "o1")
-HIDDEN = Users("hidden", "cross", "radiofix.training.users.WithoutSight")
+HIDDEN = Users("hidden", "cross", WITHOUT_SIGHT)
 TWELVE = Users("twelve", "twelve")
 NEAR_WALLS, FAR_WALLS = Users("near-walls", "near-walls"), Users("far-walls", "far-walls")
-USERS = {users.name: users for users in (EVERYBODY, HIDDEN, TWELVE, NEAR_WALLS, FAR_WALLS)}
-STORES = {
-    "o1": "O1's main street, stations 3, 4, 9 and 10",
-    "cross": "users of the cross street, the same stations, with diffraction",
-    "twelve": "the main street, stations 1 to 12",
-    "near-walls": "as o1, with wall_distance=0.504",
-    "far-walls": "as o1, with wall_distance=4.504",
+WHOLE = Users("whole", "whole")
+NLOS = Users("nlos", "whole", WITHOUT_SIGHT)
+CITIES = Users("cities", "cities")
+UNSEEN = tuple(
+    Users(name, name)
+    for name in ("munich", "etoile", "florence", "san_francisco", "kept-1", "kept-2", "kept-3")
+)
+DEEPMIMO = Users("deepmimo", "deepmimo", mapped=False)
+USERS = {
+    users.name: users
+    for users in (
+        *(EVERYBODY, HIDDEN, TWELVE, NEAR_WALLS, FAR_WALLS),
+        *(WHOLE, NLOS, CITIES, *UNSEEN, DEEPMIMO),
+    )
 }
-"""What the stores are that users are of."""
+"""Of all benches: a file of results is read without knowing whose it is."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,7 @@ class Lesson:
     labels: int = ALL_LABELS
     """As the paper counts them; a scale may take fewer. 0: none are used."""
     stations: tuple[str, ...] = STATION
+    """By name; empty: all of the store."""
     bandwidth: float = 10e6
     """[Hz]."""
     pilots: tuple[int, ...] = (1,)
@@ -78,7 +90,7 @@ class Lesson:
         if self.power_dbm is not None:
             noise = f"{self.power_dbm:g}dBm"
         pilots = "pilots" + "".join(str(n) for n in self.pilots)
-        stations = "st" + "+".join(self.stations)
+        stations = "st" + ("+".join(self.stations) or "all")
         labels = f"{self.labels}labels"
         band = f"{self.bandwidth / 1e6:g}MHz"
         clock = [f"clock{self.clock * 1e9:g}ns"] if self.clock else []

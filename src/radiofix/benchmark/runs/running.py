@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from radiofix.benchmark.lwlm import outcomes
-from radiofix.benchmark.lwlm.answers import ask
-from radiofix.benchmark.lwlm.learned import Method, held_out_links, labelled_users
-from radiofix.benchmark.lwlm.lessons import Lesson, Trial
-from radiofix.benchmark.lwlm.networks import Network
-from radiofix.benchmark.lwlm.outcomes import Outcome, Run, Tried
-from radiofix.benchmark.lwlm.protocols import PROTOCOLS, REGION, Point, Protocol, trials_of
-from radiofix.benchmark.lwlm.questions import POSITION
-from radiofix.benchmark.lwlm.scales import RATE_LABELS, Scale
-from radiofix.benchmark.lwlm.site import Site
 from radiofix.benchmark.metrics import nearest
+from radiofix.benchmark.runs import outcomes
+from radiofix.benchmark.runs.answers import ask
+from radiofix.benchmark.runs.learned import Method, held_out_links, labelled_users
+from radiofix.benchmark.runs.lessons import Lesson, Trial
+from radiofix.benchmark.runs.networks import Network
+from radiofix.benchmark.runs.outcomes import Outcome, Run, Tried
+from radiofix.benchmark.runs.preparing import Preparation
+from radiofix.benchmark.runs.protocols import Agenda, Point, Protocol
+from radiofix.benchmark.runs.scales import Scale
+from radiofix.benchmark.runs.site import Site
 from radiofix.data.store import open_paths
 from radiofix.training.checkpoints import provenance
 
@@ -32,9 +31,15 @@ class Bench:
 
     site: Site
     methods: tuple[Method, ...]
-    protocols: tuple[Protocol, ...] = PROTOCOLS
+    chosen: tuple[Protocol, ...] | None = None
+    """Figures that are asked for; None: all."""
     seeds: tuple[int, ...] | None = None
     """Of the scale's, those that are run; None: all."""
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """Figures that are asked for."""
+        return self.site.agenda.protocols if self.chosen is None else self.chosen
 
     def missing(self) -> dict[str, str]:
         """Methods that cannot be run here, and why."""
@@ -45,100 +50,120 @@ class Bench:
         """Methods that can."""
         return tuple(m for m in self.methods if m.lacks(self.site) is None)
 
-    def pretrainings(self) -> tuple[Network, ...]:
-        """Networks whose pretraining run is not finished, and that still have runs to do."""
-        wanted = {run.method for run in self.left((*self.searches(), *self.runs()))}
-        networks = [m for m in self.able() if isinstance(m, Network) and m.name in wanted]
-        return tuple(m for m in networks if not m.pretrained(self.site))
+    def pretrainings(self) -> tuple[Preparation, ...]:
+        """What runs that are left begin with and that is not there yet, in order."""
+        by_name = {method.name: method for method in self.able()}
+        made: dict[str, Preparation] = {}
+        for run in self.left((*self.searches(), *self.runs())):
+            for preparation in preparations(by_name[run.method], run.seed):
+                made.setdefault(preparation.name, preparation)
+        return tuple(p for p in made.values() if not p.ready(self.site))
 
     def searches(self) -> tuple[Run, ...]:
         """Runs by which rates of learning are chosen, where there is a choice."""
-        return tuple(run for method in self.able() for run in searches(method, self.site.scale))
+        compared = [m for m in self.able() if any(p.compares(m.name) for p in self.protocols)]
+        return tuple(run for method in compared for run in searches(method, self.site))
 
     def runs(self) -> tuple[Run, ...]:
         """All runs of the figures, the first seed of each before the second of any."""
-        scale, stores = self.site.scale, tuple(self.site.stores)
-        every = wanted(self.able(), self.protocols, scale, stores, self.site.out)
+        every = wanted(self.able(), self.protocols, self.site)
         return tuple(run for run in every if self.seeds is None or run.seed in self.seeds)
 
     def left(self, runs: Iterable[Run]) -> tuple[Run, ...]:
         """Those that have no outcome, or none to all that is asked now."""
-        starts = {
-            method.name: method.fingerprint(self.site)
-            for method in self.able()
-            if isinstance(method, Network) and method.pretrained(self.site)
-        }
-        return tuple(run for run in runs if not self._done(run, starts))
+        by_name = {method.name: method for method in self.able()}
+        starts: dict[tuple[str, int], str | None] = {}
+        missing = []
+        for run in runs:
+            outcome = outcomes.read(self.site.out, run)
+            if outcome is None or not self._answers(by_name[run.method], outcome):
+                missing.append(run)
+            if outcome is not None:
+                self._expect_same_start(by_name[run.method], outcome, starts)
+        return tuple(missing)
 
     def stages(self) -> Iterator[tuple[Job, ...]]:
         """What is to be done, in stages: each may need what the one before has left."""
-        yield tuple(partial(pretrain, self.site, network) for network in self.pretrainings())
+        tried: set[str] = set()
+        while able := [p for p in self.pretrainings() if p.name not in tried and self._begun(p)]:
+            tried |= {p.name for p in able}
+            yield tuple(partial(prepare, self.site, preparation) for preparation in able)
         yield self._jobs(self.searches())
         yield self._jobs(self.runs())
 
+    def _begun(self, preparation: Preparation) -> bool:
+        return preparation.needs is None or preparation.needs.ready(self.site)
+
     def _jobs(self, runs: Sequence[Run]) -> tuple[Job, ...]:
-        waiting = {network.name for network in self.pretrainings()}
         by_name = {method.name: method for method in self.able()}
         return tuple(
             partial(perform, self.site, by_name[run.method], run)
             for run in self.left(runs)
-            if run.method not in waiting
+            if all(p.ready(self.site) for p in preparations(by_name[run.method], run.seed))
         )
 
-    def _done(self, run: Run, starts: Mapping[str, str | None]) -> bool:
-        outcome = outcomes.read(self.site.out, run)
-        if outcome is None:
-            return False
-        if run.method in starts and outcome.start != starts[run.method]:
+    def _answers(self, method: Method, outcome: Outcome) -> bool:
+        tests = asked(method, outcome.run.lesson, self.site.agenda)
+        return all(outcome.tested(test) for test in tests)
+
+    def _expect_same_start(
+        self, method: Method, outcome: Outcome, starts: dict[tuple[str, int], str | None]
+    ) -> None:
+        """Refuses an outcome of other weights; `starts` are those that are known already."""
+        run = outcome.run
+        if not isinstance(method, Network) or not method.pretrained(self.site, run.seed):
+            return
+        key = (run.method, run.seed)
+        if key not in starts:
+            starts[key] = method.fingerprint(self.site, run.seed)
+        if outcome.start != starts[key]:
             raise ValueError(
                 f"{self.site.out / run.file} began with other weights than {run.method} has now: "
                 "give another --out, or the same --work and --pretrained"
             )
-        (method,) = (m for m in self.methods if m.name == run.method)
-        return all(outcome.tested(test) for test in asked(method, run.lesson))
 
 
-def searches(method: Method, scale: Scale) -> tuple[Run, ...]:
+def preparations(method: Method, seed: int) -> tuple[Preparation, ...]:
+    """What a method's runs of a seed begin with, first what others need."""
+    return method.preparations(seed) if isinstance(method, Network) else ()
+
+
+def searches(method: Method, site: Site) -> tuple[Run, ...]:
     """A method's runs at different rates of learning, of which validation users prefer one."""
+    scale, tuned = site.scale, site.agenda.tuned
     rates = [rate for rate in method.rates(scale.rates) if rate is not None]
-    if len(rates) < 2 or RATE_LABELS not in scale.labels:
+    there = tuned.labels in scale.labels and tuned.users.store in site.stores
+    lesson = method.lesson(tuned)
+    if len(rates) < 2 or not there or lesson is None:
         return ()
-    lesson = Lesson(POSITION, REGION, RATE_LABELS)
     return tuple(Run(method.name, lesson, scale.seeds[0], rate) for rate in rates)
 
 
-def preferred(method: Method, scale: Scale, out: Path) -> float | None:
+def preferred(method: Method, site: Site) -> float | None:
     """The rate with the lowest validation error; while none is known, the middle one."""
-    found = [outcomes.read(out, run) for run in searches(method, scale)]
+    found = [outcomes.read(site.out, run) for run in searches(method, site)]
     known = {o.run.rate: o.validation for o in found if o is not None and o.validation is not None}
-    rates = method.rates(scale.rates)
+    rates = method.rates(site.scale.rates)
     return min(known, key=known.__getitem__) if known else rates[len(rates) // 2]
 
 
-def wanted(
-    methods: Sequence[Method],
-    protocols: Sequence[Protocol],
-    scale: Scale,
-    stores: Sequence[str],
-    out: Path,
-) -> tuple[Run, ...]:
+def wanted(methods: Sequence[Method], protocols: Sequence[Protocol], site: Site) -> tuple[Run, ...]:
     """The runs that figures need, each once, seed by seed.
 
     Args:
         methods: to compare.
         protocols: figures.
-        scale: how much of them.
-        stores: names of those that are there.
-        out: where results lie, for the rates of learning.
+        site: how much of them, of which stores, and where results lie, for the rates of learning.
     """
-    rates = {method.name: preferred(method, scale, out) for method in methods}
-    points = [p for protocol in protocols for p in points_of(protocol, scale, stores)]
+    scale = site.scale
+    rates = {method.name: preferred(method, site) for method in methods}
+    asked_for = [(p, point) for p in protocols for point in points_of(p, scale, tuple(site.stores))]
     runs = [
         Run(method.name, lesson, seed, rates[method.name])
         for seed in scale.seeds
-        for point in points
+        for protocol, point in asked_for
         for method in methods
-        if seed in method.seeds(scale.seeds)
+        if protocol.compares(method.name) and seed in method.seeds(scale.seeds)
         for lesson in (method.lesson(point.lesson),)
         if lesson is not None
     ]
@@ -160,14 +185,16 @@ def points_of(protocol: Protocol, scale: Scale, stores: Sequence[str]) -> list[P
 
 
 def _ends(points: list[Point], count: int) -> list[Point]:
-    """So many of the points, those at the ends first."""
-    outward = sorted(range(len(points)), key=lambda n: min(n, len(points) - 1 - n))
-    return [points[n] for n in sorted(outward[:count])]
+    """The points at so many places of the axis, those at the ends first."""
+    xs = list(dict.fromkeys(point.x for point in points))
+    outward = sorted(range(len(xs)), key=lambda n: min(n, len(xs) - 1 - n))
+    kept = {xs[n] for n in outward[:count]}
+    return [point for point in points if point.x in kept]
 
 
-def asked(method: Method, lesson: Lesson) -> tuple[Trial, ...]:
+def asked(method: Method, lesson: Lesson, agenda: Agenda) -> tuple[Trial, ...]:
     """The tests that a method is put to after a lesson."""
-    return tuple(test for test in trials_of(lesson) if method.hears(lesson, test))
+    return tuple(test for test in agenda.trials_of(lesson) if method.hears(lesson, test))
 
 
 Job = partial[str]
@@ -195,7 +222,7 @@ def carry_out(site: Site, method: Method, run: Run) -> Outcome:
     position = store.dataset["user_position"].values[:, :2]
     labels = position[labelled_users(run, site)] if run.lesson.labels else None
     tests = []
-    for test in asked(method, run.lesson):
+    for test in asked(method, run.lesson, site.agenda):
         links = held_out_links(run, test, site, "test", method.most(site.scale))
         answers = ask(learned.answer, task, links, question.together)
         if not np.isfinite(answers.error).all():
@@ -214,11 +241,12 @@ def carry_out(site: Site, method: Method, run: Run) -> Outcome:
     )
 
 
-def pretrain(site: Site, network: Network) -> str:
-    """Makes a pretraining run, or tells in one line why not."""
+def prepare(site: Site, preparation: Preparation) -> str:
+    """Makes what runs begin with, or tells in one line why not."""
     begun = time.perf_counter()
     try:
-        network.pretrain(site)
+        preparation.make(site)
     except Exception as error:  # as above
-        return f"pretraining of {network.name}: failed, {' '.join(str(error).split())[:200]}"
-    return f"pretraining of {network.name}: {time.perf_counter() - begun:.0f} s"
+        why = " ".join(str(error).split())[:200]
+        return f"pretraining of {preparation.name}: failed, {why}"
+    return f"pretraining of {preparation.name}: {time.perf_counter() - begun:.0f} s"

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from radiofix.benchmark.lwlm.lessons import NOISE_FIGURE_DB, PATTERNS, Lesson, Trial
-from radiofix.benchmark.lwlm.protocols import RANDOM
-from radiofix.benchmark.lwlm.scales import Scale
+from radiofix.benchmark.runs.lessons import NOISE_FIGURE_DB, PATTERNS, Lesson, Trial
+from radiofix.benchmark.runs.protocols import RANDOM
+from radiofix.benchmark.runs.scales import FEW_LABELS, Scale
 from radiofix.physics.arrays import ula
 from radiofix.physics.channel import Channel
 from radiofix.physics.impairments import Impairments
@@ -129,7 +129,8 @@ def teaching(
     content: Mapping[str, Any], lesson: Lesson, scale: Scale, store: str, seed: int, rate: float
 ) -> dict[str, Any]:
     """A fine-tuning recipe's plain values, as a lesson has them at a scale."""
-    settings = {**scale.finetuning, "rate": rate}
+    few = scale.few if lesson.labels <= FEW_LABELS else {}
+    settings = {**scale.finetuning, **few, "rate": rate}
     told = content.get("receiver", {})
     faults = {**(told.get("impairments") or {}), "user_timing": lesson.clock}
     own = {
@@ -138,7 +139,7 @@ def teaching(
         "split": lesson.split,
         "among": {"class_path": lesson.users.among},
         "labels": scale.labels[lesson.labels],
-        "stations": list(lesson.stations),
+        "stations": list(lesson.stations) or None,
         "fewest_stations": 1 if lesson.question.together else None,
         "validation_users": scale.validation_users,
         "training": settings,

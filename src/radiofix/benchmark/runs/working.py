@@ -13,7 +13,7 @@ from threading import Thread
 
 import torch
 
-from radiofix.benchmark.lwlm.running import Bench, Job
+from radiofix.benchmark.runs.running import Bench, Job
 
 Tell = Callable[[str], None]
 
@@ -30,7 +30,7 @@ def _context() -> BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["radiofix.benchmark.lwlm.methods"])
+    context.set_forkserver_preload(["radiofix.benchmark.runs.networks"])
     return context
 
 

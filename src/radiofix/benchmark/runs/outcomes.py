@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from radiofix.benchmark.lwlm.answers import Answers
-from radiofix.benchmark.lwlm.lessons import Lesson, Trial
+from radiofix.benchmark.runs.answers import Answers
+from radiofix.benchmark.runs.lessons import Lesson, Trial
 from radiofix.training.checkpoints import write_whole
 
 Array = NDArray[np.float64]

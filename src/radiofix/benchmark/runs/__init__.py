@@ -1,0 +1,1 @@
+"""What every bench of many runs shares: lessons, methods, runs, outcomes, plans."""

@@ -1,0 +1,89 @@
+"""What figures ask: points on an axis, each a lesson and a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from radiofix.benchmark.runs.lessons import Lesson, Trial
+
+REGION, RANDOM = "region", "random"
+SPLITS = (REGION, RANDOM)
+"""The headline: test users far from labelled ones; and the papers': among them."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One place on a figure's axis."""
+
+    x: float
+    lesson: Lesson
+    test: Trial
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One figure. With points at a single place it is a distribution of errors, else a curve."""
+
+    name: str
+    title: str
+    axis: str
+    """What its points differ in."""
+    points: tuple[Point, ...]
+    """With the lessons of the first split; test users of points at one place count together."""
+    statistic: str = "mean"
+    """Which number of `metrics.Summary` the paper prints."""
+    ours: bool = False
+    """Whether the paper has no such figure."""
+    splits: tuple[str, ...] = field(default=SPLITS)
+    methods: tuple[str, ...] | None = None
+    """Names of those that it compares; None: all."""
+
+    def at(self, split: str) -> tuple[Point, ...]:
+        """The points on a split."""
+        return tuple(replace(p, lesson=replace(p.lesson, split=split)) for p in self.points)
+
+    @property
+    def every(self) -> tuple[Point, ...]:
+        """The points on all splits, the headline first."""
+        return tuple(point for split in self.splits for point in self.at(split))
+
+    @property
+    def unit(self) -> str:
+        """Of its errors."""
+        return self.points[0].lesson.question.unit
+
+    def compares(self, method: str) -> bool:
+        """Whether a method has a row in it."""
+        return self.methods is None or method in self.methods
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """All that a bench asks."""
+
+    bench: str
+    """As `radiofix bench` calls it."""
+    protocols: tuple[Protocol, ...]
+    stores: Mapping[str, str]
+    """What the stores are that its users are of."""
+    tuned: Lesson
+    """At which rates of learning are compared."""
+
+    def named(self, names: Sequence[str] | None) -> tuple[Protocol, ...]:
+        """The protocols of these names; None: all."""
+        known = [protocol.name for protocol in self.protocols]
+        strange = sorted(set(names or ()) - set(known))
+        if strange:
+            raise ValueError(f"no figure {', '.join(strange)}: there are {', '.join(known)}")
+        return tuple(p for p in self.protocols if names is None or p.name in names)
+
+    def trials_of(self, lesson: Lesson) -> tuple[Trial, ...]:
+        """All that any figure asks a method after a lesson; labels do not change it."""
+        wanted = {
+            point.test: None
+            for protocol in self.protocols
+            for point in protocol.every
+            if replace(point.lesson, labels=lesson.labels) == lesson
+        }
+        return tuple(wanted)

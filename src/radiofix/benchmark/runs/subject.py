@@ -1,0 +1,43 @@
+"""A bench as its command and its pages know it: what it asks, of whom, and in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from radiofix.benchmark.runs.learned import Method
+from radiofix.benchmark.runs.printed import Printed
+from radiofix.benchmark.runs.protocols import Agenda, Protocol
+from radiofix.benchmark.runs.scales import Scale
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One paper's bench."""
+
+    agenda: Agenda
+    scales: Mapping[str, Scale]
+    methods: Callable[[str], tuple[Method, ...]]
+    """All rows of the tables, by what radiofix-nano begins with."""
+    printed: Callable[[str, float, str], tuple[Printed, ...]]
+    """What the paper says at a point of a figure of a method."""
+    title: str
+    """Of its page."""
+    caution: str
+    """Above everything."""
+    beside: str
+    """Above each table with the paper's numbers."""
+    heading: Callable[[Protocol], str]
+    """What the paper calls a figure."""
+    words: Mapping[str, str]
+    """Statistics as its tables call them."""
+    remarks: Mapping[str, str]
+    """What must be known beside a figure, by the figure's name."""
+    held_against: Mapping[str, str]
+    """The method that all others of a figure are held against, by the figure's name."""
+
+    def scale(self, name: str) -> Scale:
+        """A scale by its name."""
+        if name not in self.scales:
+            raise ValueError(f"no scale {name}: there are {', '.join(self.scales)}")
+        return self.scales[name]

@@ -1,0 +1,1 @@
+"""The tables of the SigMap paper run again, and what decides whether a map helps."""

@@ -1,0 +1,102 @@
+"""What the arms of a comparison differ in: who tells of the map, and how much may change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from radiofix.benchmark.runs.lessons import Lesson
+from radiofix.benchmark.runs.site import Site
+from radiofix.benchmark.sigmap.wrong import Mistake, elsewhere, misled
+from radiofix.models.parts import Part
+
+_ADAPTATION, _HEADS = "radiofix.training.adaptation", "radiofix.models.sigmap_heads"
+_TASKS = "radiofix.objectives.sigmap_tasks"
+FROZEN, LOW_RANK, FULL = (f"{_ADAPTATION}.{n}" for n in ("FrozenEncoder", "LowRank", "FullTuning"))
+PROMPT_TUNING = "radiofix.training.prompting.PromptTuning"
+_PROMPTS = "radiofix.models.map_prompt"
+CITY = 5_000.0
+"""Radius of a graph that is a whole city's, as published [m]."""
+EIGHT = 8
+"""Prompts of our own prompter."""
+POOLED = Part(f"{_PROMPTS}.SummedGraphPrompter", {"radius": CITY})
+NORMALISED = Part(f"{_PROMPTS}.NormalisedGraphPrompter", {"radius": CITY})
+_COARSE = {"radius": CITY, "most": 512}
+COARSE = Part(f"{_PROMPTS}.SummedGraphPrompter", _COARSE)
+"""The same where the stations of many cities make one batch: vertices gathered into cubes."""
+COARSE_NORMALISED = Part(f"{_PROMPTS}.NormalisedGraphPrompter", _COARSE)
+WALLS = Part("radiofix.models.wall_prompt.WallPrompter", {"prompts": EIGHT})
+CONSTANT = Part(f"{_PROMPTS}.ConstantPrompter", {"prompts": 1})
+"""As many tokens as the published prompt has."""
+CONSTANT_EIGHT = Part(f"{_PROMPTS}.ConstantPrompter", {"prompts": EIGHT})
+"""As many as ours has."""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Another city's map, whichever stores there are."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Changes of a recipe: a prompter or none, what it is told, and what of the backbone learns."""
+
+    prompter: Part | None = None
+    adaptation: str = FROZEN
+    wrong: Mistake | Elsewhere | None = None
+    """None: the right map."""
+    begun: bool = False
+    """Whether what fine-tuning begins with is told of the map already."""
+
+    def __call__(self, lesson: Lesson, site: Site) -> Mapping[str, Any]:
+        """The prompter and the adaptation as a recipe names them."""
+        told = self.prompter is not None or self.begun
+        backbone = {"class_path": self.adaptation}
+        tuning = {"class_path": PROMPT_TUNING, "init_args": {"backbone": backbone}}
+        changes: dict[str, Any] = {"adaptation": tuning if told else backbone}
+        if self.prompter is not None:
+            changes["prompter"] = self._told(self.prompter, site).plain
+        return changes
+
+    def _told(self, prompter: Part, site: Site) -> Part:
+        if self.wrong is None:
+            return prompter
+        mistake = elsewhere(site) if isinstance(self.wrong, Elsewhere) else self.wrong
+        return misled(prompter, mistake)
+
+
+@dataclass(frozen=True)
+class Published:
+    """An arm with the paper's heads and eq. 3's loss, in three dimensions."""
+
+    arm: Arm
+    head: str = f"{_HEADS}.ClassTokenHead"
+    """For one station; several that are not fused have one of their own each, eq. 10."""
+
+    def __call__(self, lesson: Lesson, site: Site) -> Mapping[str, Any]:
+        """The arm's changes, the task, and the head where it is not the recipe's."""
+        together = lesson.question.together
+        task = f"{_TASKS}.{'FusedSquaredPositionTask' if together else 'SquaredPositionTask'}"
+        changes = {**self.arm(lesson, site), "task": {"class_path": task}}
+        if together:
+            return changes
+        head: dict[str, Any] = {"class_path": self.head}
+        if len(lesson.stations) != 1:
+            own = {"stations": site.columns(lesson)}
+            head = {"class_path": f"{_HEADS}.DedicatedHeads", "init_args": own}
+        return {**changes, "head": head}
+
+
+@dataclass(frozen=True)
+class InFrame:
+    """An arm with our head, which places users in their stations' frames, and our loss."""
+
+    arm: Arm
+
+    def __call__(self, lesson: Lesson, site: Site) -> Mapping[str, Any]:
+        """The arm's changes, and the head."""
+        return {
+            **self.arm(lesson, site),
+            "head": {"class_path": "radiofix.models.frame.FrameHead"},
+        }

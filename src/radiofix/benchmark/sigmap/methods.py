@@ -1,0 +1,188 @@
+"""What is compared: SigMap as published, with and without maps, our own, and baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from radiofix.benchmark.lwlm.methods import NANO
+from radiofix.benchmark.lwlm.methods import methods as lwlm_methods
+from radiofix.benchmark.lwlm.paper import CNN, LWLM, OMP
+from radiofix.benchmark.runs.learned import Method
+from radiofix.benchmark.runs.lessons import CITIES, WHOLE
+from radiofix.benchmark.runs.networks import Network
+from radiofix.benchmark.runs.preparing import Beginning, Start
+from radiofix.benchmark.sigmap.arms import (
+    COARSE,
+    COARSE_NORMALISED,
+    CONSTANT,
+    CONSTANT_EIGHT,
+    FULL,
+    LOW_RANK,
+    NORMALISED,
+    POOLED,
+    WALLS,
+    Arm,
+    Elsewhere,
+    InFrame,
+    Published,
+)
+from radiofix.benchmark.sigmap.paper import GRID, NO_MAP, SIGMAP, STRIP, SWIT
+from radiofix.benchmark.sigmap.schooling import School
+from radiofix.benchmark.sigmap.wrong import AskedWith, Shuffled, no_elsewhere
+from radiofix.models.parts import Part
+
+SFMCM = "SigMap-SF-MCM"
+_MASKS, _CYCLES = "radiofix.objectives.masking", "radiofix.objectives.cycles"
+SHARE = 0.4375
+"""Of a channel's entries that every mask hides: 8 of 32 antennas and 32 of 128 subcarriers."""
+MASKS: Mapping[str, Mapping[str, Any]] = {
+    SIGMAP: {"class_path": f"{_CYCLES}.CycleMask", "init_args": {"share": SHARE}},
+    GRID: {
+        "class_path": f"{_MASKS}.GridMask",
+        "init_args": {"masked_patches": 112, "patch": [4, 4]},
+    },
+    STRIP: {
+        "class_path": f"{_MASKS}.StripMask",
+        "init_args": {"masked_antennas": 8, "masked_subcarriers": 32},
+    },
+    SFMCM: {
+        "class_path": f"{_MASKS}.AntennaSubcarrierMask",
+        "init_args": {"masked_antennas": 8, "masked_subcarriers": 32},
+    },
+}
+"""By the method that is pretrained with it; all hide the same share."""
+_RECIPES = {"position": "sigmap/position.yaml", "fusion": "sigmap/fusion.yaml"}
+_OURS = {"position": "radiofix/position.yaml"}
+READER = Part("radiofix.models.wall_prompt.WallReader")
+
+
+def _masked(name: str, store: str = WHOLE.store) -> Start:
+    """A pretraining run with a mask; all arms with the same mask share it, and its weights."""
+    folder = f"backbone-{name}" if store == WHOLE.store else f"backbone-{name}-{store}"
+    mask = {"objectives.masked.init_args.mask": MASKS[name]}
+    return Start("sigmap/base.yaml", shared=folder, store=store, changes=mask)
+
+
+def _published(name: str, arm: Arm, start: Beginning | None = None) -> Network:
+    wrong = isinstance(arm.wrong, Elsewhere)
+    return Network(
+        name,
+        "sigmap",
+        _RECIPES,
+        start=_masked(SIGMAP) if start is None else start,
+        changes=Published(arm),
+        mapped=_is_told(arm.prompter),
+        missing=no_elsewhere if wrong else Network.missing,
+    )
+
+
+def _is_told(prompter: Part | None) -> bool:
+    return prompter not in (None, CONSTANT, CONSTANT_EIGHT)
+
+
+_ELSEWHERE, _SHUFFLED = Elsewhere(), Shuffled()
+_ONE_CITY = (
+    _published(SIGMAP, Arm(POOLED)),
+    _published("SigMap-normalised", Arm(NORMALISED)),
+    _published(NO_MAP, Arm()),
+    _published("SigMap-constant", Arm(CONSTANT)),
+    _published("SigMap-other-map", Arm(POOLED, wrong=_ELSEWHERE)),
+    _published("SigMap-shuffled-map", Arm(POOLED, wrong=_SHUFFLED)),
+    replace(
+        _published("SigMap-eq11", Arm(POOLED)),
+        changes=Published(Arm(POOLED), "radiofix.models.sigmap_heads.NlosAwareHead"),
+    ),
+    _published("SigMap-walls", Arm(WALLS)),
+    _published("SigMap-walls-constant", Arm(CONSTANT_EIGHT)),
+    _published("SigMap-walls-other-map", Arm(WALLS, wrong=_ELSEWHERE)),
+    _published("SigMap-walls-shuffled-map", Arm(WALLS, wrong=_SHUFFLED)),
+    _published("SigMap-low-rank", Arm(adaptation=LOW_RANK)),
+    _published("SigMap-walls-low-rank", Arm(WALLS, LOW_RANK)),
+    _published("SigMap-full", Arm(adaptation=FULL)),
+    _published("SigMap-walls-full", Arm(WALLS, FULL)),
+    _published("SigMap-scratch", Arm(adaptation=FULL), Start()),
+    *(_published(name, Arm(POOLED), _masked(name)) for name in (GRID, STRIP, SFMCM)),
+)
+"""Backbones that were pretrained on O1, and fine-tuned where they are asked."""
+
+
+def _many_cities(pretrained: str) -> tuple[Network, ...]:
+    """Networks that were taught in many cities, and then come to a new one."""
+    nano, masked = Start(ready=pretrained), _masked(SIGMAP, CITIES.store)
+
+    def schooled(name: str, arm: Arm, reader: Part | None = None) -> Network:
+        told = arm.prompter is not None or reader is not None
+        before = Arm(arm.prompter, FULL, arm.wrong, begun=reader is not None)
+        school = School(name, _OURS["position"], nano, InFrame(before), reader)
+        after = InFrame(Arm(adaptation=FULL, begun=told))
+        return Network(
+            name,
+            "radiofix",
+            _OURS,
+            start=school,
+            changes=after,
+            placing=True,
+            mapped=_is_told(arm.prompter) or reader is not None,
+            missing=no_elsewhere if isinstance(arm.wrong, Elsewhere) else Network.missing,
+        )
+
+    def published(name: str, arm: Arm) -> Network:
+        school = School(name, _RECIPES["position"], masked, InFrame(arm))
+        after = InFrame(Arm(begun=arm.prompter is not None))
+        mapped = _is_told(arm.prompter)
+        return Network(
+            name, "sigmap", _RECIPES, start=school, changes=after, placing=True, mapped=mapped
+        )
+
+    walls, reads = schooled("cities-walls", Arm(WALLS)), schooled("cities-reader", Arm(), READER)
+    return (
+        walls,
+        reads,
+        schooled("cities-no-map", Arm()),
+        schooled("cities-constant", Arm(CONSTANT_EIGHT)),
+        schooled("cities-walls-other-map", Arm(WALLS, wrong=_ELSEWHERE)),
+        schooled("cities-walls-shuffled-map", Arm(WALLS, wrong=_SHUFFLED)),
+        _asked(walls, "other", AskedWith(None)),
+        _asked(walls, "shuffled", AskedWith(_SHUFFLED)),
+        _asked(reads, "other", AskedWith(None)),
+        _asked(reads, "shuffled", AskedWith(_SHUFFLED)),
+        schooled("cities-pooled", Arm(COARSE)),
+        schooled("cities-pooled-normalised", Arm(COARSE_NORMALISED)),
+        published("cities-SigMap", Arm(COARSE)),
+        published("cities-SigMap-no-map", Arm()),
+        published("cities-SigMap-constant", Arm(CONSTANT)),
+    )
+
+
+def _asked(right: Network, what: str, readied: AskedWith) -> Network:
+    """The very network that was taught with right maps, told a wrong one when it is asked."""
+    missing = no_elsewhere if readied.mistake is None else Network.missing
+    name = f"{right.name}-asked-{what}"
+    return replace(right, name=name, readied=readied, missing=missing, tuned=False)
+
+
+def methods(pretrained: str = NANO) -> tuple[Method, ...]:
+    """All rows of the tables.
+
+    Args:
+        pretrained: what radiofix-nano begins with, and what is taught in many cities.
+    """
+    known = {method.name: method for method in lwlm_methods(pretrained)}
+    nano, lwlm, swit, cnn = (known[name] for name in ("radiofix-nano", LWLM, SWIT, CNN))
+    assert isinstance(nano, Network)
+    return (
+        *_many_cities(pretrained),
+        *_ONE_CITY,
+        replace(nano, placing=True),
+        *(_of_whole(method) for method in (lwlm, swit, cnn)),
+        *(known[name] for name in ("kNN", OMP, "NOMP")),
+    )
+
+
+def _of_whole(method: Method) -> Method:
+    """The same method, pretrained on the whole of O1 if it is pretrained."""
+    assert isinstance(method, Network)
+    assert isinstance(method.start, Start)
+    return replace(method, start=replace(method.start, store=WHOLE.store))

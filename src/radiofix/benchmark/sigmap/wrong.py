@@ -1,0 +1,145 @@
+"""Wrong maps as parts of a run: who is told them learns, and is asked, with them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from radiofix.benchmark.runs.lessons import Lesson
+from radiofix.benchmark.runs.site import Site
+from radiofix.data.store import open_paths
+from radiofix.models.map_prompt import Prompter, SiteViews
+from radiofix.models.map_reading import read_map
+from radiofix.models.parts import Part
+from radiofix.models.site_map import CarriedMap, SiteMap, give_map
+from radiofix.models.wrong_maps import cities, exchanged, shuffled, with_buildings_of
+from radiofix.training.localizing import Finetuning
+from radiofix.types import Sounding
+
+ELSEWHERE = (
+    "munich",
+    "etoile",
+    "florence",
+    "san_francisco",
+    "kept-1",
+    "kept-2",
+    "kept-3",
+    "whole",
+)
+"""Stores whose buildings may stand for those of another, in this order."""
+
+
+class Mistake(ABC):
+    """A way to be told a wrong map."""
+
+    @abstractmethod
+    def __call__(self, site_map: SiteMap) -> SiteMap:
+        """What is told in place of a map."""
+
+
+@dataclass(frozen=True)
+class Shuffled(Mistake):
+    """Each building in the place of another of its city."""
+
+    seed: int = 0
+
+    def __call__(self, site_map: SiteMap) -> SiteMap:
+        """The same buildings, each elsewhere."""
+        return shuffled(site_map, torch.Generator().manual_seed(self.seed))
+
+
+@dataclass(frozen=True)
+class AnotherCitys(Mistake):
+    """Another city's buildings round the stations: of several cities the next one's."""
+
+    stores: tuple[str, ...]
+    """Of paths, the first that is of another city counts."""
+
+    def __call__(self, site_map: SiteMap) -> SiteMap:
+        """The stations as they are, the buildings of somewhere else."""
+        if int(cities(site_map).max()) > 0:
+            return exchanged(site_map)
+        for store in self.stores:
+            other = read_map(open_paths(store))
+            if not _same_place(site_map, other):
+                return with_buildings_of(site_map, other)
+        raise ValueError("no store of another city is given: name one by --stores munich=STORE")
+
+
+def _same_place(one: SiteMap, other: SiteMap) -> bool:
+    """Whether maps share a station, or any corner."""
+    stations = torch.cdist(one.stations[:, :2], other.stations[:, :2]).min() < 1.0
+    return bool(stations) or torch.equal(one.vertices, other.vertices)
+
+
+def elsewhere(site: Site) -> AnotherCitys:
+    """Another city's map, of the stores that are given."""
+    return AnotherCitys(tuple(site.stores[name] for name in ELSEWHERE if name in site.stores))
+
+
+def no_elsewhere(site: Site) -> str | None:
+    """Why no store can be told another city's map; None: each can."""
+    given = sum(name in site.stores for name in ELSEWHERE)
+    return None if given > 1 else "another city's map needs a second store"
+
+
+class MisledMap(CarriedMap):
+    """A carrier that is given a right map and has a wrong one."""
+
+    def __init__(self, mistake: Mistake) -> None:
+        super().__init__()
+        self.mistake = mistake
+
+    def put(self, site_map: SiteMap) -> None:
+        """Takes what the mistake makes of the map."""
+        super().put(self.mistake(site_map))
+
+
+class Misled(Prompter):
+    """Another prompter, told wrong maps alone."""
+
+    def __init__(self, dim: int, prompter: Part, mistake: Part) -> None:
+        """Takes the prompter and what it is told in place of each map."""
+        inner = prompter.build(dim=dim)
+        super().__init__(dim, inner.prompts)
+        self.prompter = inner
+        wrong = mistake.build()
+        for part in list(inner.modules()):
+            if isinstance(part, SiteViews):
+                part.site = MisledMap(wrong)
+
+    def forward(self, sounding: Sounding) -> Float[Tensor, "link prompt dim"]:
+        """The other prompter's."""
+        prompts: Tensor = self.prompter(sounding)
+        return prompts
+
+
+@dataclass(frozen=True)
+class AskedWith:
+    """Tells a network that has learnt with the right map a wrong one before it is asked."""
+
+    mistake: Mistake | None
+    """None: another city's map, of the stores that are given."""
+
+    def __call__(self, module: Finetuning, lesson: Lesson, site: Site) -> None:
+        """Gives the wrong map to all that carry one."""
+        mistake = elsewhere(site) if self.mistake is None else self.mistake
+        give_map(module, mistake(read_map(open_paths(site.store(lesson.users)))))
+
+
+def misled(prompter: Part, mistake: Mistake) -> Part:
+    """A prompter as a recipe names it, told wrong maps alone."""
+    path = f"{type(mistake).__module__}.{type(mistake).__name__}"
+    arguments = {k: _plain(v) for k, v in vars(mistake).items()}
+    wrong = Part(path, arguments)
+    own = f"{Misled.__module__}.{Misled.__name__}"
+    return Part(own, {"prompter": prompter.plain, "mistake": wrong.plain})
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value

@@ -1,0 +1,184 @@
+"""The SigMap paper's tables as protocols: what is asked, of whom, beside which numbers."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from radiofix.benchmark.runs.learned import chosen
+from radiofix.benchmark.runs.lessons import NLOS, UNSEEN, WHOLE, Lesson
+from radiofix.benchmark.runs.outcomes import Run
+from radiofix.benchmark.runs.questions import FUSION, POSITION
+from radiofix.benchmark.runs.running import points_of, wanted
+from radiofix.benchmark.sigmap import stores
+from radiofix.benchmark.sigmap.methods import MASKS, SHARE, methods
+from radiofix.benchmark.sigmap.paper import (
+    FAVOURABLE,
+    GRID,
+    NO_MAP,
+    PAPER_FIGURES,
+    SIGMAP,
+    STRIP,
+    UNTOLD,
+    printed,
+)
+from radiofix.benchmark.sigmap.protocols import AGENDA, BY_NAME, PROTOCOLS, RIGHT
+from radiofix.benchmark.sigmap.scales import LAPTOP, PAPER, SMOKE
+from radiofix.models.parts import Part
+
+from .arms import first, network
+
+MUNICH = next(users for users in UNSEEN if users.name == "munich")
+
+
+def test_tables_ask_for_what_they_name():
+    alone, together = first("table1"), first("table2")
+    assert (alone.question, alone.stations, alone.users) == (POSITION, ("3",), NLOS)
+    assert alone.users.among.endswith("WithoutSight")
+    assert (together.question, together.users) == (FUSION, WHOLE)
+    assert together.stations == ("3", "4", "9", "10")
+    assert first("table3") == together
+    assert {lesson.labels for lesson in (alone, together)} == {10_000}
+    assert {p.lesson.labels for p in BY_NAME["table4"].points} == {100}
+    assert {p.lesson.labels for p in BY_NAME["maps"].points} == {0}
+    assert sorted({p.x for p in BY_NAME["labels"].points}) == [0, 10, 30, 100, 300, 1_000]
+    for figure in ("maps", "table4", "labels"):
+        asked = {p.lesson.users for p in BY_NAME[figure].points}
+        assert asked == set(UNSEEN)
+        assert all(p.lesson.stations == p.test.stations == () for p in BY_NAME[figure].points)
+
+
+def test_every_method_of_a_protocol_is_there_and_every_method_is_in_one():
+    known = [method.name for method in methods()]
+    assert len(set(known)) == len(known)
+    asked = [name for protocol in PROTOCOLS for name in protocol.methods]
+    assert set(asked) == set(known)
+
+
+def test_the_arms_that_decide_about_a_map_are_in_each_comparison():
+    needed = {
+        "table1": ("no-map", "constant", "other-map", "shuffled-map", "walls", "walls-constant"),
+        "table2": ("no-map", "constant", "other-map", "shuffled-map", "walls", "walls-constant"),
+        "table4": ("low-rank", "full", "scratch", "no-map", "constant", "other-map", "walls"),
+    }
+    for figure, arms in needed.items():
+        assert {SIGMAP, *(f"SigMap-{arm}" for arm in arms)} <= set(BY_NAME[figure].methods)
+        assert {"LWLM", "SWiT", "ResNet-34", "kNN", "OMP", "NOMP"} <= set(BY_NAME[figure].methods)
+    arms = ("no-map", "constant", "walls-other-map", "walls-shuffled-map", "pooled")
+    arms = (*arms, "walls-asked-other", "walls-asked-shuffled", "reader")
+    assert {RIGHT, *(f"cities-{arm}" for arm in arms)} <= set(BY_NAME["maps"].methods)
+
+
+def test_lessons_are_read_as_they_were_written_and_have_names_of_their_own():
+    lessons = {p.lesson for protocol in PROTOCOLS for p in protocol.every}
+    assert len({lesson.name for lesson in lessons}) == len(lessons)
+    again = {Lesson.parse(json.loads(json.dumps(lesson.plain()))) for lesson in lessons}
+    assert again == lessons
+
+
+@pytest.mark.parametrize(
+    ("figure", "x", "method", "numbers"),
+    [
+        ("table1", 10_000, SIGMAP, (1.564, 5.675, 0.605)),
+        ("table1", 10_000, NO_MAP, (2.275, 8.532, 0.31)),
+        ("table1", 10_000, "OMP", (3.287, 9.851, 0.154)),
+        ("table2", 10_000, SIGMAP, (0.673, 1.099, 0.845)),
+        ("table2", 10_000, "LWLM", (0.828, 1.178, 0.756)),
+        ("table2", 10_000, "ResNet-34", (1.398, 1.731, 0.593)),
+        ("table3", 10_000, STRIP, (0.753, 0.972, 0.753)),
+        ("table3", 10_000, GRID, (0.770, 1.176, 0.803)),
+        ("table4", 100, SIGMAP, (1.026, 1.551, 0.6643)),
+        ("table4-munich", 100, "LWLM", (2.213, 11.837, 0.6322)),
+    ],
+)
+def test_the_papers_numbers_are_those_that_it_prints(figure, x, method, numbers):
+    found = {p.statistic: p.low for p in printed(figure, x, method)}
+    assert found == pytest.approx(
+        dict(zip(("mean", "rmse", "within_1"), numbers, strict=True)), abs=1e-9
+    )
+
+
+def test_every_printed_number_stands_in_its_table():
+    assert len(PAPER_FIGURES) == 3 * (6 + 6 + 3 + 3)
+    for one in PAPER_FIGURES:
+        assert one.x in {p.x for p in BY_NAME[one.figure].points}
+        assert one.method in BY_NAME[one.figure].methods
+    assert printed("table4", 10, SIGMAP) == printed("maps", 0, SIGMAP) == ()
+
+
+def test_all_masks_hide_the_same_share_and_each_is_pretrained_with_its_own(shared):
+    csi = torch.randn(6, 32, 128, dtype=torch.complex64)
+    classes = set()
+    for name, mask in MASKS.items():
+        hidden = Part(**mask).build()(csi, torch.Generator().manual_seed(0))
+        assert (hidden.double().mean((1, 2)) == SHARE).all()
+        (preparation,) = network(name).preparations(0)
+        recipe = preparation.plan(shared)
+        assert recipe.objectives["masked"].init_args["mask"]["class_path"] == mask["class_path"]
+        assert recipe.store == shared.stores["whole"]
+        classes.add((preparation.name, mask["class_path"]))
+    assert len(classes) == 4
+
+
+def test_cities_that_are_asked_about_are_none_of_those_learnt_in(tmp_path):
+    for sizes in stores.SIZES.values():
+        learnt = {wanted.plan.scene for wanted in stores.learnt(tmp_path, sizes)}
+        asked = {name: w.plan for name, w in stores.asked(tmp_path, sizes).items()}
+        assert len(learnt) == sizes.cities
+        assert not learnt & {plan.scene for plan in asked.values()}
+        assert {*asked, "cities", "deepmimo"} == set(AGENDA.stores)
+        assert asked["whole"].groups == (1, 2, 3)
+        assert all(plan.diffraction for plan in asked.values())
+    with pytest.raises(ValueError, match="no stores of scale huge"):
+        stores.fill(tmp_path, "huge", None, print)
+    with pytest.raises(ValueError, match="no store paris: there are whole, munich"):
+        stores.fill(tmp_path, "laptop", ["paris"], print)
+
+
+def test_stores_that_are_there_are_not_traced_again(tmp_path, towns):
+    (tmp_path / "munich.zarr").symlink_to(towns["munich"])
+    told_of = []
+    made = stores.fill(tmp_path, "laptop", ["munich"], told_of.append)
+    assert made == [tmp_path / "munich.zarr"]
+    assert not told_of
+
+
+def test_what_is_favourable_in_table_4_is_said_beside_it():
+    from radiofix.benchmark.sigmap.subject import SUBJECT
+
+    assert "most favourable of its three unseen scenes" in FAVOURABLE
+    assert SUBJECT.remarks["table4"] == FAVOURABLE
+    assert SUBJECT.remarks["table4-munich"] == FAVOURABLE
+    assert "never says how its users without line of sight were chosen" in UNTOLD
+
+
+def test_scales_are_the_papers_where_it_says(shared):
+    assert PAPER.pretraining["steps"] * 32 == 300 * 480_000
+    assert PAPER.pretraining["warmup"] * 32 == 10 * 480_000
+    assert PAPER.finetuning["steps"] * 32 == 300 * 10_000
+    assert PAPER.finetuning["warmup"] * 32 == 10 * 10_000
+    assert (PAPER.finetuning["batch"], PAPER.rates) == (32, (1e-4,))
+    assert len(PAPER.seeds) == 5
+    lesson = first("table1", "random")
+    run = Run(NO_MAP, lesson, 0, 1e-4)
+    sizes = [
+        network(NO_MAP).recipe(run, replace(shared, scale=scale)).encoder.init_args["dim"]
+        for scale in (SMOKE, LAPTOP, PAPER)
+    ]
+    assert sizes == [32, 128, 512]
+    assert len(LAPTOP.seeds) >= 3
+
+
+def test_with_few_labels_no_step_is_chosen_by_more_validation_users(shared):
+    for labels, kept in ((100, "last"), (10_000, "best")):
+        lesson = replace(first("table4-munich"), labels=labels)
+        recipe = network(NO_MAP).recipe(Run(NO_MAP, lesson, 0, 1e-3), shared)
+        assert recipe.training.keep == kept
+
+
+def test_a_figure_s_missing_store_leaves_its_runs_out(shared):
+    bare = replace(shared, stores={"munich": shared.stores["munich"]})
+    assert [p.lesson.users for p in points_of(BY_NAME["table4"], SMOKE, ("munich",))] == [MUNICH]
+    runs = wanted(chosen(methods(), ["kNN"]), PROTOCOLS, bare)
+    assert {run.lesson.users for run in runs} == {MUNICH}

@@ -1,0 +1,202 @@
+"""The arms of the SigMap bench: who is told which map, what learns, and who is asked."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from radiofix.benchmark.runs.learned import held_out_links, labelled_users
+from radiofix.benchmark.runs.lessons import DEEPMIMO, UNSEEN, Trial
+from radiofix.benchmark.runs.networks import Network
+from radiofix.benchmark.runs.outcomes import Run
+from radiofix.benchmark.runs.running import Bench
+from radiofix.benchmark.sigmap.methods import methods
+from radiofix.benchmark.sigmap.paper import (
+    NO_MAP,
+    SIGMAP,
+)
+from radiofix.benchmark.sigmap.protocols import BY_NAME, PROTOCOLS, RIGHT
+from radiofix.benchmark.sigmap.wrong import AnotherCitys, MisledMap, Shuffled
+from radiofix.data.store import open_paths
+from radiofix.models.map_prompt import ConstantPrompter
+from radiofix.models.map_reading import read_map
+from radiofix.models.site_map import CarriedMap
+from radiofix.training.localizing import pretrained
+
+from .arms import carried, first, network, prepared, told, weights_of
+
+
+def test_arms_differ_in_nothing_but_what_they_are_told(place):
+    lesson = first("table1")
+    recipes = {
+        name: network(name).recipe(Run(name, lesson, 0, 1e-3), place)
+        for name in (SIGMAP, NO_MAP, "SigMap-constant", "SigMap-other-map", "SigMap-walls")
+    }
+    bare = {
+        name: replace(r, prompter=None, adaptation=recipes[NO_MAP].adaptation)
+        for name, r in recipes.items()
+    }
+    for recipe in bare.values():
+        assert replace(recipe, receiver=bare[NO_MAP].receiver) == bare[NO_MAP]
+        assert recipe.receiver.lesson == lesson
+    assert recipes[NO_MAP].prompter is None
+    assert "Squared" in recipes[NO_MAP].task.class_path
+
+
+@pytest.mark.parametrize("name", [SIGMAP, "SigMap-walls", "SigMap-normalised"])
+def test_the_right_map_is_that_of_the_store(name, place):
+    module, right = told(name, first("table1"), place), read_map(open_paths(place.stores["whole"]))
+    assert torch.equal(carried(module).vertices, right.vertices)
+    assert torch.equal(carried(module).stations, right.stations)
+
+
+@pytest.mark.parametrize("name", ["SigMap-other-map", "SigMap-walls-other-map"])
+@pytest.mark.parametrize("figure", ["table1", "table4"])
+def test_another_city_s_map_is_of_a_city_that_is_not_the_one_asked_about(name, figure, place):
+    lesson = first(figure)
+    found = carried(told(name, lesson, place))
+    right = read_map(open_paths(place.store(lesson.users)))
+    assert torch.equal(found.stations, right.stations)
+    other = {"table1": "munich", "table4": "whole"}[figure]
+    theirs = read_map(open_paths(place.stores[other]))
+    assert found.buildings == theirs.buildings != right.buildings
+    by = right.stations.mean(0) - theirs.stations.mean(0)
+    torch.testing.assert_close(found.vertices, theirs.vertices + by)
+
+
+def test_a_shuffled_map_has_the_same_buildings_elsewhere(place):
+    found = carried(told("SigMap-shuffled-map", first("table1"), place))
+    right = read_map(open_paths(place.stores["whole"]))
+    assert found.buildings == right.buildings
+    moved = (found.middles - right.middles).norm(dim=-1)
+    assert (moved > 1.0).double().mean() > 0.8
+    heights = [m.levels[:, 1] - m.levels[:, 0] for m in (found, right)]
+    torch.testing.assert_close(*heights)
+
+
+@pytest.mark.parametrize(
+    ("constant", "arm", "count"),
+    [("SigMap-constant", SIGMAP, 1), ("SigMap-walls-constant", "SigMap-walls", 8)],
+)
+def test_a_constant_prompt_is_as_large_and_knows_no_map(constant, arm, count, place):
+    tellers = [
+        told(name, first("table1"), place).localizer.encoder.teller for name in (constant, arm)
+    ]
+    assert isinstance(tellers[0], ConstantPrompter)
+    assert [t.prompts for t in tellers] == [count, count]
+    assert tellers[0].dim == tellers[1].dim
+    assert carried(tellers[0]) is None
+
+
+def test_several_cities_are_told_the_next_one_s_buildings_and_one_needs_another_store(towns):
+    joined, munich = (read_map(open_paths(towns[n])) for n in ("cities", "munich"))
+    found = AnotherCitys(())(joined)
+    assert found.buildings == joined.buildings
+    assert not torch.equal(found.vertices, joined.vertices)
+    with pytest.raises(ValueError, match="no store of another city is given"):
+        AnotherCitys((towns["munich"],))(munich)
+
+
+def test_without_a_second_store_there_is_no_other_map(shared):
+    alone = replace(shared, stores={"whole": shared.stores["whole"]})
+    missing = Bench(alone, methods()).missing()
+    assert missing["SigMap-other-map"] == "another city's map needs a second store"
+    assert SIGMAP not in missing
+    assert missing[RIGHT] == "no store named cities is given"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [(SIGMAP, True), (NO_MAP, True), ("SigMap-walls-full", False)]
+)
+def test_a_frozen_backbone_is_the_same_in_every_arm(name, kept, shared):
+    method = prepared(shared, name)
+    (preparation,) = method.preparations(0)
+    assert preparation.name == f"backbone-{SIGMAP}"
+    before = weights_of(pretrained(str(shared.prepared(preparation.name))).encoder)
+    module, _ = method.taught(Run(name, first("table1"), 0, 1e-3), shared)
+    encoder = module.localizer.encoder
+    after = weights_of(getattr(encoder, "encoder", encoder))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before) == kept
+
+
+def test_who_was_taught_in_many_cities_is_asked_with_the_map_of_the_new_one(place):
+    method = prepared(place, RIGHT)
+    (schooling,) = method.preparations(0)
+    assert schooling.plan(place).store == place.stores["cities"]
+    run = Run(RIGHT, first("maps-munich"), 0, 1e-3)
+    right = read_map(open_paths(place.stores["munich"]))
+    module, _ = method.taught(run, place)
+    assert torch.equal(carried(module).vertices, right.vertices)
+    wrong, _ = network(f"{RIGHT}-asked-other").taught(run, place)
+    assert carried(wrong).buildings == read_map(open_paths(place.stores["whole"])).buildings
+    # The very same weights, so that nothing but the map can make a difference.
+    weights = [dict(m.localizer.named_parameters()) for m in (module, wrong)]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    ((sounding, _), *_) = held_out_links(run, Trial(()), place, "test")
+    with torch.no_grad():
+        places = [m.localizer(sounding).position for m in (module, wrong)]
+    assert (places[0] - places[1]).norm(dim=-1).max() > 1e-3
+
+
+def test_who_learnt_with_wrong_maps_goes_on_with_them(place):
+    name = "cities-walls-shuffled-map"
+    method = prepared(place, name)
+    module, _ = method.taught(Run(name, first("table4-munich"), 0, 1e-3), place)
+    assert any(isinstance(part, MisledMap) for part in module.modules())
+    right = read_map(open_paths(place.stores["munich"]))
+    assert torch.equal(carried(module).vertices, Shuffled()(right).vertices)
+
+
+def test_a_reader_begins_as_the_network_it_reads_for(place):
+    method = prepared(place, "cities-reader")
+    (schooling,) = method.preparations(0)
+    begun = pretrained(str(place.prepared(schooling.name) / "begun"))
+    plain = pretrained("radiofix-nano")
+    run = Run("radiofix-nano", first("maps-munich"), 0, 1e-3)
+    ((sounding, _), *_) = held_out_links(run, Trial(()), place, "test")
+    for part in begun.encoder.modules():
+        if isinstance(part, CarriedMap):
+            part.put(read_map(open_paths(place.stores["munich"])))
+    with torch.no_grad():
+        found = [s.head(s.encoder.eval()(sounding), sounding).position for s in (begun, plain)]
+    torch.testing.assert_close(*found)
+
+
+def test_labels_are_never_test_users_and_nothing_is_learnt_in_a_new_city(place):
+    for protocol in PROTOCOLS:
+        for point in protocol.every:
+            lesson = point.lesson
+            known = lesson.labels in place.scale.labels and lesson.users.store in place.stores
+            if not known or not lesson.labels:
+                continue
+            run = Run("any", lesson, 0)
+            labelled = set(labelled_users(run, place).tolist())
+            for part in ("validation", "test"):
+                links = held_out_links(run, point.test, place, part)
+                asked = {int(user) for sounding, _ in links for user in sounding.user}
+                assert asked
+                assert not labelled & asked
+    for method in methods():
+        if isinstance(method, Network):
+            for preparation in method.preparations(0):
+                assert preparation.plan(place).store not in {
+                    place.stores[users.store] for users in UNSEEN if users.store in place.stores
+                }
+
+
+def test_a_store_without_a_map_is_left_to_those_who_need_none(shared):
+    lesson = next(p.lesson for p in BY_NAME["table4-deepmimo"].points)
+    assert lesson.users == DEEPMIMO
+    assert network(SIGMAP).lesson(lesson) is None
+    assert network(RIGHT).lesson(lesson) is None
+    for name in (NO_MAP, "SigMap-constant", "cities-no-map", "LWLM"):
+        assert network(name).lesson(lesson) == lesson
+
+
+def test_without_labels_only_those_are_asked_who_can_place_users():
+    lesson = first("maps")
+    for name in (SIGMAP, NO_MAP, "LWLM", "SWiT", "SigMap-scratch"):
+        assert network(name).lesson(lesson) is None
+    for name in (RIGHT, "cities-no-map", "radiofix-nano", "cities-SigMap"):
+        assert network(name).lesson(lesson) == lesson

@@ -1,0 +1,188 @@
+"""The runs of the SigMap bench, and the page that comes of them."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from radiofix.benchmark.contrasts import contrast
+from radiofix.benchmark.pages import html, markdown
+from radiofix.benchmark.report import gather
+from radiofix.benchmark.runs import outcomes
+from radiofix.benchmark.runs.learned import chosen
+from radiofix.benchmark.runs.lessons import Trial
+from radiofix.benchmark.runs.outcomes import Outcome, Run, Tried
+from radiofix.benchmark.runs.running import Bench
+from radiofix.benchmark.runs.working import work
+from radiofix.benchmark.sigmap.methods import methods
+from radiofix.benchmark.sigmap.paper import (
+    GRID,
+    NO_MAP,
+    SIGMAP,
+    UNTOLD,
+)
+from radiofix.benchmark.sigmap.protocols import AGENDA, RIGHT
+from radiofix.benchmark.sigmap.scales import LAPTOP
+from radiofix.benchmark.sigmap.subject import ABSOLUTE
+from radiofix.cli import main
+
+from .arms import first, network
+from .conftest import RECIPES
+
+
+def test_runs_are_done_once_and_shared_by_figures(place):
+    names = ["kNN", "OMP", RIGHT, f"{RIGHT}-asked-other"]
+    figures = AGENDA.named(["maps", "maps-munich", "table4"])
+    bench = Bench(place, chosen(methods(), names), figures)
+    said = []
+    work(bench, 1, said.append)
+    runs = bench.runs()
+    # Without labels all but kNN; with labels kNN and the taught, OMP's being the same run.
+    assert len(runs) == 3 + 2
+    done = [line for line in said if ".json" in line]
+    assert len(done) == len(runs)
+    assert not outcomes.failures(place.out)
+    assert bench.left(runs) == bench.pretrainings() == ()
+    work(bench, 1, said.append)
+    assert len([line for line in said if ".json" in line]) == len(runs)
+    found = {
+        (o.run.method, o.run.lesson.users.name, o.labels): o for o in outcomes.every(place.out)
+    }
+    right, wrong = (found[(n, "munich", 0)] for n in names[2:])
+    assert right.start == wrong.start is not None
+    assert not np.allclose(right.tests[0].error, wrong.tests[0].error)
+
+
+def test_what_is_begun_with_is_made_in_order(place, tmp_path):
+    fresh = replace(place, work=tmp_path / "work")
+    method = network("cities-SigMap-no-map")
+    masked, school = method.preparations(0)
+    assert school.needs == masked
+    assert masked.name == f"backbone-{SIGMAP}-cities"
+    bench = Bench(fresh, (method,), AGENDA.named(["maps-munich"]))
+    stages = bench.stages()
+    for expected in (masked, school):
+        (job,) = next(stages)
+        assert f"pretraining of {expected.name}" in job()
+        assert expected.ready(fresh)
+    assert next(stages) == ()
+    assert len(next(stages)) == 1
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Two new cities at scale laptop, three methods, the second seed of one city missing."""
+    out = tmp_path / "results"
+    out.mkdir()
+    asked = {
+        "bench": "sigmap",
+        "scale": "laptop",
+        "pretrained": "radiofix-nano",
+        "stores": {"munich": True, "etoile": True, "whole": True},
+        "commands": ["radiofix bench sigmap --scale laptop"],
+    }
+    (out / "bench.json").write_text(json.dumps(asked))
+    rate = LAPTOP.rates[1]
+    rng = np.random.default_rng(0)
+    for city, seeds in (("munich", (0, 1)), ("etoile", (0,))):
+        for seed in seeds:
+            lesson = first(f"maps-{city}")
+            base = rng.uniform(4, 6, 200)
+            for method, more in ((RIGHT, 0.0), ("cities-no-map", 2.0), ("cities-constant", 0.0)):
+                jitter = rng.normal(0, 0.5, 200) if method == "cities-constant" else 0.0
+                tried = Tried(Trial(()), base + more + jitter, 0.5, None)
+                run = Run(method, lesson, seed, rate)
+                made = {"store": {"name": "x"}, "versions": {}, "machine": {}}
+                outcomes.write(out, Outcome(run, 0, (tried,), 1.0, 1.0, None, None, made))
+    for method, value in ((SIGMAP, 2.0), (NO_MAP, 3.0)):
+        tried = Tried(Trial(("3",)), np.full(50, value), 0.5, 1.5)
+        run = Run(method, first("table1"), 0, rate)
+        made = {"store": {"name": "x"}, "versions": {}, "machine": {}}
+        outcomes.write(out, Outcome(run, 10_000, (tried,), 1.0, 1.0, None, None, made))
+    return out
+
+
+def test_users_of_all_cities_count_together_where_a_seed_has_asked_in_all(results):
+    figures = {figure.name: figure for figure in gather(results).figures}
+    (right, *_) = [c for c in figures["maps"].cells if c.method == RIGHT]
+    assert right.seeds == (0,)
+    assert len(right.error) == 400
+    (alone,) = [c for c in figures["maps-munich"].cells if c.method == RIGHT]
+    assert alone.seeds == (0, 1)
+
+
+def test_the_page_says_what_the_paper_says_and_what_a_map_brought(results):
+    found = gather(results)
+    for page in (markdown(found, {}), html(found, {}).replace("&#x27;", "'")):
+        for text in (ABSOLUTE, UNTOLD, "1.56", "60.5 %", "5.67", "what cities-walls is better by"):
+            assert text in page
+    rows = re.findall(
+        r"\| (cities-[a-z-]+) \| (-?[\d.]+) \| [^|]+ \| ([a-z ]+) \|", markdown(found, {})
+    )
+    verdicts = {name: (float(mean), verdict) for name, mean, verdict in rows}
+    assert verdicts["cities-no-map"] == (2.0, "better")
+    assert verdicts["cities-constant"][1] == "no difference shown"
+
+
+def test_a_contrast_is_of_the_same_users_and_seeds():
+    rng = np.random.default_rng(1)
+    ours = {seed: rng.uniform(0, 10, 300) for seed in range(3)}
+    better = contrast(ours, {seed: error + 1 for seed, error in ours.items()})
+    assert better.mean == pytest.approx(1.0)
+    assert (better.verdict, better.seeds) == ("better", 3)
+    assert contrast(ours, {s: e - 1 for s, e in ours.items()}).verdict == "worse"
+    noise = contrast(ours, {s: e + rng.normal(0, 3, 300) for s, e in ours.items()})
+    assert noise.verdict == "no difference shown"
+    assert contrast(ours, {7: ours[0]}) is None
+
+
+def test_smoke_runs_by_itself_and_its_results_make_a_page(tmp_path, capsys):
+    out = tmp_path / "results"
+    place = ["--out", str(out), "--work", str(tmp_path / "work"), "--recipes", str(RECIPES)]
+    asked = ["--only", "table3", "maps-munich", "--methods", SIGMAP, GRID, "OMP", "kNN"]
+    command = ["bench", "sigmap", "--scale", "smoke", *place, *asked]
+    assert main([*command, "--plan"]) == 0
+    planned = capsys.readouterr().out
+    assert f"pretraining of backbone-{GRID}" in planned
+    assert "figures of etoile" in planned
+    assert not out.exists()
+    assert main(command) == 0
+    assert "Table 3" in capsys.readouterr().out
+    before = sorted(path.stat().st_mtime_ns for path in (out / "runs").rglob("*.json"))
+    assert len(before) == 3
+    assert main(command) == 0
+    assert "0 of 3 runs are left" in capsys.readouterr().err
+    assert before == sorted(path.stat().st_mtime_ns for path in (out / "runs").rglob("*.json"))
+    assert main(["report", str(out)]) == 0
+    page = (out / "report.html").read_text()
+    assert "The tables of the SigMap paper" in page
+    assert "0.67" in page
+    # Runs are shared: those of Table 3 stand in Table 2 too, OMP's wherever it is asked in Munich.
+    shown = ("table3", "table2", "maps", "maps-munich", "table4", "table4-munich")
+    assert page.count('src="data:image/png;base64,') == len(shown)
+    assert all(f'id="{name}"' in page for name in shown)
+
+
+def test_mistakes_are_one_line(tmp_path, results, capsys):
+    start = ["bench", "sigmap", "--out"]
+    cases = [
+        ([*start, "x", "--scale", "laptop"], "no store is given: name a folder"),
+        ([*start, "x", "--scale", "huge", "--stores", "munich=s"], "no scale huge"),
+        ([*start, "x", "--stores", "paris=s"], "no store is called paris"),
+        ([*start, "x", "--folder", str(tmp_path)], "holds no store"),
+        ([*start, "x", "--stores", "munich=s", "--only", "fig1"], "no figure fig1"),
+        ([*start, "x", "--stores", "munich=s", "--methods", "A"], "no method A"),
+        ([*start, str(results), "--stores", "munich=s"], "holds results of scale laptop"),
+        (
+            ["bench", "lwlm", "--store", "s", "--out", str(results), "--scale", "laptop"],
+            "holds results of sigmap",
+        ),
+        (["bench", "sigmap-stores", "--scale", "huge", "--out", "x"], "no stores of scale huge"),
+    ]
+    for arguments, message in cases:
+        assert main(arguments) == 2
+        said = capsys.readouterr().err
+        assert message in said
+        assert said.count("\n") == 1
