@@ -18,7 +18,8 @@ from radiofix.serving.fixes import NO_TRACK, Fixes
 from radiofix.types import Station
 
 NPZ = "application/x-npz"
-BUSY = 503
+AGAIN = (502, 503, 504)
+"""Statuses of a server that is busy, and of a proxy before one that is being restarted."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Before a server that is not there is asked again [s]."""
 
@@ -120,7 +121,7 @@ class Client:
             except self._httpx.TransportError as error:
                 reason, wait = f"{type(error).__name__}: {error}", pause
             else:
-                if response.status_code != BUSY:
+                if response.status_code not in AGAIN:
                     return self._read(response)
                 reason, wait = _reason(response), _retry_after(response, pause)
             pause = min(2 * pause, LONGEST_PAUSE)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -149,6 +150,9 @@ def test_mistakes_are_one_line_and_leave_nothing(capsys, tmp_path, monkeypatch, 
         ((path, "--origin", "95,0"), "latitude must lie between -90 and 90 degrees, got 95"),
         ((path, "--origin", "95"), "takes two to four numbers, got '95'"),
         ((path, "--device", "tpu"), "device='tpu' is not there"),
+        ((path, "--device", "cuda", "--engine", "onnx"), "device='cuda' is for torch"),
+        ((path, "--model", tmp_path / "none.onnx"), "none.onnx cannot be read as an ONNX model"),
+        ((path, "--engine", "jax"), "invalid choice: 'jax'"),
         ((still, "--track", "--out", out), "still.npz has no time: name it"),
         ((store,), "is a store of paths: give bandwidth"),
         ((store, "--bandwidth", "1e7", "--axes", "user"), "axes is for files, leave it out"),
@@ -159,3 +163,44 @@ def test_mistakes_are_one_line_and_leave_nothing(capsys, tmp_path, monkeypatch, 
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
     assert "standard input is empty" in mistake(capsys, "locate", "-")
     assert sorted(map(str, tmp_path.rglob("*"))) == before
+
+
+GROWTH = """
+import resource, sys
+import torch
+from radiofix.cli import main
+from radiofix.serving import engines
+from radiofix.types import Fix
+
+class Still(torch.nn.Module):
+    def fix(self, sounding):
+        many = len(sounding)
+        everywhere = torch.eye(3, dtype=torch.float64).expand(many, 3, 3)
+        return Fix(everywhere[:, 0], everywhere, torch.ones(many, dtype=torch.bool))
+
+engines.load = lambda name: Still()
+for path in sys.argv[1:]:
+    assert main(["locate", path, "--engine", "torch", "--out", path + ".csv", "--json"]) == 0
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+"""
+
+
+def test_memory_does_not_grow_with_the_input(tmp_path, arrays):
+    """Four times as many links, 295 MB more of them, in the memory that the first took."""
+    few, many = tmp_path / "few.npz", tmp_path / "many.npz"
+    for path, links in ((few, 3000), (many, 12_000)):
+        np.savez(
+            path,
+            csi=np.broadcast_to(np.complex64(1e-4), (links, 32, 128)),
+            bandwidth=20e6,
+            antenna_position=np.zeros((32, 3)),
+            carrier_frequency=3.5e9,
+            station_position=arrays["station_position"][:1],
+            station_orientation=arrays["station_orientation"][:1],
+        )
+    code = [sys.executable, "-c", GROWTH, str(few), str(many)]
+    found = subprocess.run(code, capture_output=True, text=True, check=True)
+    before, after = (int(line) / 1e3 for line in found.stderr.split())
+    assert (many.stat().st_size - few.stat().st_size) / 1e6 > 290
+    assert after - before < 75
+    assert (tmp_path / "many.npz.csv").read_text().count("\n") == 12_001

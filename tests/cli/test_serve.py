@@ -45,7 +45,7 @@ def test_a_stop_finishes_what_was_taken_and_is_no_failure(tmp_path, stations):
     """With a token, its own stations, and work in hand when the signal comes."""
     tokens = tmp_path / "tokens"
     tokens.write_text(TOKEN)
-    with process("--stations", stations, "--tokens", tokens, "--batch-ms", "1500") as (server, url):
+    with process("--stations", stations, "--tokens", tokens, "--batch-ms", "4000") as (server, url):
         with rf.Client(url, TOKEN) as client:
             assert [station.name for station in client.stations()] == ["roof"]
         with rf.Client(url) as stranger, pytest.raises(ValueError, match="a token is needed"):
@@ -58,13 +58,21 @@ def test_a_stop_finishes_what_was_taken_and_is_no_failure(tmp_path, stations):
 
         thread = threading.Thread(target=work)
         thread.start()
-        # Half of the time that it waits for others.
-        time.sleep(0.75)
+        with httpx2.Client(headers={"Authorization": f"Bearer {TOKEN}"}) as client:
+            until = time.monotonic() + 60
+            while "radiofix_queue_links 3.0" not in client.get(f"{url}/metrics").text:
+                assert time.monotonic() < until
         server.send_signal(signal.SIGTERM)
         thread.join(30)
         assert server.wait(30) == 0, server.stderr.read()
         assert server.stderr.read() == ""
     assert np.isfinite(found[0].position).all()
+
+
+def test_a_stop_that_comes_with_the_start_is_heard(stations):
+    with process("--stations", stations) as (server, _):
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(60) == 0, server.stderr.read()
 
 
 def test_a_client_outlives_a_server_that_is_killed_and_started_anew(capsys, stations):
@@ -95,14 +103,65 @@ def test_a_client_outlives_a_server_that_is_killed_and_started_anew(capsys, stat
     assert len(found[0]) == 3
 
 
+class Asker(threading.Thread):
+    """Asks one numbered question after the other, and keeps what came of each."""
+
+    def __init__(self, url, first):
+        super().__init__(daemon=True)
+        self.url, self.first, self.over = url, first, threading.Event()
+        self.sent, self.fixes = [], []
+
+    def run(self):
+        with rf.Client(self.url, patience=120.0) as client:
+            while not self.over.is_set():
+                number = self.first + len(self.sent)
+                self.sent.append(number)
+                user = np.arange(3) + 10 * number
+                self.fixes.append(client.locate(CSI, **BAND, user=user))
+
+
+def answered_more(askers, count):
+    """Waits until each has so many more answers."""
+    goals = [len(asker.fixes) + count for asker in askers]
+    until = time.monotonic() + 120
+    while any(len(a.fixes) < goal for a, goal in zip(askers, goals, strict=True)):
+        assert time.monotonic() < until
+        assert all(asker.is_alive() for asker in askers)
+        time.sleep(0.05)
+
+
+def test_nothing_is_lost_when_a_server_is_killed_under_load_and_started_anew(stations):
+    """Every question has its own answer, once, and it is the same whoever gave it."""
+    given = ("--stations", stations)
+    with process(*given) as (server, url):
+        askers = [Asker(url, 1000 * number) for number in range(6)]
+        for asker in askers:
+            asker.start()
+        answered_more(askers, 2)
+        server.kill()
+        server.wait(10)
+    with process(*given, "--port", url.rpartition(":")[2]):
+        answered_more(askers, 2)
+        for asker in askers:
+            asker.over.set()
+        for asker in askers:
+            asker.join(60)
+    for asker in askers:
+        assert len(asker.fixes) == len(asker.sent) >= 4
+        for number, fixes in zip(asker.sent, asker.fixes, strict=True):
+            assert fixes.user.tolist() == [10 * number, 10 * number + 1, 10 * number + 2]
+            assert fixes.position == pytest.approx(askers[0].fixes[0].position, abs=1e-3)
+
+
 def test_a_client_waits_as_long_as_it_is_told(monkeypatch):
     slept, answers = [], [httpx2.Response(503, headers={"Retry-After": "2"})] * 2
+    answers.append(httpx2.Response(502, headers={"Retry-After": "2"}))
     answers.append(httpx2.Response(200, json={"models": [{"name": "small"}]}))
     monkeypatch.setattr("radiofix.client.time.sleep", slept.append)
     transport = httpx2.MockTransport(lambda request: answers.pop(0))
     with rf.Client("http://127.0.0.1", transport=transport) as client:
         assert client.models() == [{"name": "small"}]
-    assert len(slept) == 2
+    assert len(slept) == 3
     assert all(2.0 <= seconds <= 3.0 for seconds in slept)
     answers.extend([httpx2.Response(503, headers={"Retry-After": "9"})] * 9)
     with (
@@ -113,6 +172,10 @@ def test_a_client_waits_as_long_as_it_is_told(monkeypatch):
 
 
 def test_mistakes_are_one_line(capsys, monkeypatch, tmp_path):
+    (tmp_path / "a.onnx").write_bytes(b"no model")
+    nothing = tmp_path / "a.onnx"
+    assert "cannot be read as an ONNX" in mistake(capsys, "serve", "--model", nothing)
+    assert "by ONNX" in mistake(capsys, "serve", "--model", nothing, "--engine", "torch")
     assert "give --tokens" in mistake(capsys, "serve", "--host", "0.0.0.0")
     assert "radiofix-giant" in mistake(capsys, "serve", "--model", "radiofix-giant")
     assert "65535" in mistake(capsys, "serve", "--port", "70000")

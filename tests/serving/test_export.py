@@ -21,8 +21,10 @@ from radiofix.physics.arrays import ula
 from radiofix.physics.channel import Channel
 from radiofix.physics.ofdm import srs_pilots
 from radiofix.physics.strongest import strongest_wave as by_complex_numbers
+from radiofix.serving import engines
 from radiofix.serving import export as module
 from radiofix.serving.export import RefusedError, export
+from radiofix.serving.http.service import Service
 from radiofix.serving.onnx import accuracy as costs
 from radiofix.serving.onnx.localizer import OnnxLocalizer
 from radiofix.serving.onnx.networks import RealLocalizer
@@ -30,6 +32,7 @@ from radiofix.serving.onnx.session import tensors_of
 from radiofix.serving.onnx.trials import agreement, trials
 from radiofix.serving.onnx.waves import RealSounding, strongest_wave
 from radiofix.serving.soundings import Reading
+from serving.http.server import ask, posted
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -281,3 +284,106 @@ def test_a_refusal_is_status_1_and_says_why(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "export", refuse)
     assert main(["export", "radiofix-nano", "--out", str(tmp_path / "a.onnx")]) == 1
     assert capsys.readouterr().err == "radiofix: not written: int8 costs 7.0 %\n"
+
+
+@pytest.fixture
+def known(exported, tmp_path, monkeypatch):
+    """A model by the name of small, whose exports are kept in a folder of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(engines, "load", lambda name: exported[0])
+    return exported[1].path
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Which engine is timed to be the faster."""
+    faster = ["OnnxLocalizer"]
+    monkeypatch.setattr(engines, "seconds", lambda m, size: float(type(m).__name__ != faster[0]))
+    return faster
+
+
+def test_the_faster_engine_is_taken_where_an_export_is_kept_and_torch_elsewhere(
+    street, known, told, caplog
+):
+    localizer, path = engines.load("small"), engines.kept(engines.load("small"))
+
+    def engine(kind):
+        return engines.engine_of("small", kind, street.path, threads=1)
+
+    assert engine("faster").model is localizer
+    path.parent.mkdir()
+    path.write_bytes(known.read_bytes())
+    found = engine("faster")
+    assert isinstance(found.model, OnnxLocalizer)
+    assert found.told.startswith("ONNX Runtime")
+    assert (found.name, found.parameters) == ("small", engine("torch").parameters)
+    told[0] = "Localizer"
+    assert engine("faster").model is localizer
+    path.write_bytes(b"damaged")
+    assert engine("faster").model is localizer
+    assert "cannot be read as an ONNX model" in caplog.text
+
+
+def test_an_export_is_made_once_and_belongs_to_these_weights_alone(street, known, monkeypatch):
+    made = []
+
+    def write(localizer, path, street, title):
+        made.append(title)
+        path.write_bytes(known.read_bytes())
+
+    monkeypatch.setattr(module, "export", write)
+    for _ in range(2):
+        engine = engines.engine_of("runs/small", "onnx", street.path)
+        assert isinstance(engine.model, OnnxLocalizer)
+    assert made == ["small"]
+    localizer = engines.load("small")
+    before = engines.kept(localizer)
+    with torch.no_grad():
+        localizer.calibration.stretch.mul_(2)
+    assert engines.kept(localizer) != before
+    with torch.no_grad():
+        localizer.calibration.stretch.div_(2)
+
+
+def test_a_call_is_timed_with_a_full_batch_of_the_models_own_size():
+    asked = []
+
+    class Counts:
+        def fix(self, sounding):
+            asked.append(sounding.csi.shape)
+
+    assert engines.seconds(Counts(), (8, 16), calls=2) < 1
+    assert asked == [(64, 8, 16)] * 3
+
+
+def test_a_server_says_by_onnx_runtime_what_it_says_by_torch(street, exported, known):
+    _, made = exported
+    channel = Channel(20e6, 16, ula(4), snr_db=20.0)
+    csi = channel.synthesize(street.links(users=list(range(9)), station=0)).numpy()
+    request = posted(
+        {
+            "csi": csi,
+            "bandwidth": 20e6,
+            "ula_spacing": 0.5,
+            "station_position": street.stations[0].position.numpy()[None],
+            "station_orientation": street.stations[0].orientation.numpy()[None],
+            "carrier_frequency": street.stations[0].carrier_frequency,
+        }
+    )
+    models = {"method": "GET", "url": "/v1/models"}
+    by_file = engines.engine_of(str(made.path), "faster", street.path, 1)
+    answers = []
+    for engine in (engines.engine_of("small", "torch", street.path), by_file):
+        fixes, listed = ask(Service(engine, threads=1), request, models)
+        assert fixes.status_code == 200, fixes.text
+        assert listed.json()["models"][0]["engine"] == engine.told
+        answers.append(fixes.json()["fixes"])
+    assert by_file.told.startswith("ONNX Runtime")
+    for ours, theirs in zip(*answers, strict=True):
+        reach = 1 + float(np.linalg.norm(ours["position"]))
+        assert theirs["position"] == pytest.approx(ours["position"], abs=1e-4 * reach)
+        largest = np.abs(ours["covariance"]).max()
+        assert np.array(theirs["covariance"]) == pytest.approx(
+            np.array(ours["covariance"]), abs=1e-4 * largest
+        )
+        assert theirs["trusted"] == ours["trusted"]

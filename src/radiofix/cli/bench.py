@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from radiofix.benchmark.channel import measure
-from radiofix.cli import evidence, latent, pays
+from radiofix.cli import evidence, latent, load, pays
 from radiofix.cli.terminal import add_command, positive_int, say
 
 
@@ -36,6 +36,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     pays.add_witnesses_to(kinds)
     latent.add_command_to(kinds)
     evidence.add_command_to(kinds)
+    load.add_command_to(kinds)
 
 
 def channel(options: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
+from radiofix.cli.engines import add_engine_to, engine
 from radiofix.cli.terminal import (
     add_command,
     key_values,
@@ -28,6 +29,7 @@ from radiofix.cli.terminal import (
 if TYPE_CHECKING:
     from radiofix.serving.fixes import Fixes
     from radiofix.serving.geodesy import Origin
+    from radiofix.serving.locating import Locates
     from radiofix.serving.soundings import Reading, Source
 
 STANDARD_INPUT = "-"
@@ -46,7 +48,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="stores, .npz, .npy, .mat or HDF5 files, folders or patterns of them; - reads one "
         "file from standard input",
     )
-    command.add_argument("--model", default="radiofix-nano", help="a name or a finished run")
+    command.add_argument(
+        "--model",
+        default="radiofix-nano",
+        help="a name, a finished run, or a file of radiofix export",
+    )
+    add_engine_to(command)
     command.add_argument(
         "--stations",
         type=Path,
@@ -241,11 +248,10 @@ def _sources(inputs: Sequence[tuple[Path, str]], reading: Reading) -> Iterator[S
 def _blocks(
     options: argparse.Namespace, first: Source, others: Iterator[Source]
 ) -> Iterator[Fixes]:
-    from radiofix.models.pretrained import load
     from radiofix.serving.locating import locate
     from radiofix.serving.tracking import Motion, smooth
 
-    model = load(options.model).to(_device(options.device))
+    model = _model(options)
 
     def located() -> Iterator[Fixes]:
         yield from locate(model, first.blocks(), device=options.device)
@@ -253,6 +259,17 @@ def _blocks(
             yield from locate(model, source.blocks(), device=options.device)
 
     return smooth(located(), Motion(options.acceleration)) if options.track else located()
+
+
+def _model(options: argparse.Namespace) -> Locates:
+    from radiofix.models.pretrained import load
+    from radiofix.serving.engines import SUFFIX
+
+    if options.device == "cpu":
+        return engine(options, options.model).model
+    if options.engine == "onnx" or options.model.endswith(SUFFIX):
+        raise ValueError(f"device={options.device!r} is for torch: leave it out with ONNX")
+    return load(options.model).to(_device(options.device))
 
 
 def _device(name: str) -> str:

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from radiofix.cli.engines import add_engine_to, engine
 from radiofix.cli.terminal import add_command, positive_float, positive_int
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument(
         "--model",
         default=None,
-        help=f"a name or a finished run; None: {MODEL}, or what was taught O1 with --demo",
+        help=f"a name, a finished run, or a file of radiofix export; None: {MODEL}, or what was "
+        "taught O1 with --demo",
     )
+    add_engine_to(command)
     command.add_argument(
         "--demo", action="store_true", help="people walk through the street of the package"
     )
@@ -55,7 +58,10 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--max-mb", type=positive_float, default=32.0, help="of a request, unpacked [MB]"
     )
     command.add_argument(
-        "--threads", type=positive_int, default=None, help="of the model; None: torch's own number"
+        "--threads",
+        type=positive_int,
+        default=None,
+        help="of the model; None: as it likes",
     )
 
 
@@ -63,7 +69,6 @@ def run(options: argparse.Namespace) -> int:
     """Serves until it is told to stop; what was taken is finished."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise ValueError(f"serving needs {missing[0]}: pip install 'radiofix[serve]'")
-    from radiofix.models.pretrained import load
     from radiofix.serving.http.app import create_app
     from radiofix.serving.http.limits import Limits
     from radiofix.serving.http.running import run as serve
@@ -78,14 +83,14 @@ def run(options: argparse.Namespace) -> int:
         body_bytes=int(options.max_mb * MEGABYTE),
     )
     model, scene, companions = _played(options)
-    # A folder's place is nothing that clients should know.
-    name = Path(model).name
-    service = Service(name, load(model), scene, limits, options.threads)
+    ready = engine(options, model, options.threads)
+    service = Service(ready, scene, limits, options.threads)
     service.warm()
 
     def announce(address: str) -> None:
-        told = f"{name} answers at {address}, a live map too (Ctrl+C stops it)"
-        print(json.dumps({"url": address}) if options.json else told, flush=True)
+        told = f"{ready.name} answers at {address}, a live map too (Ctrl+C stops it)"
+        known = {"url": address, "model": ready.name, "engine": ready.told}
+        print(json.dumps(known) if options.json else told, flush=True)
 
     serve(create_app(service, guard, companions), options.host, options.port, announce)
     return 0

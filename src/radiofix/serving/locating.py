@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from radiofix.models.localizer import Localizer
 from radiofix.serving.captures import CaptureSource
 from radiofix.serving.fixes import Fixes
 from radiofix.serving.fusing import Fusion
 from radiofix.serving.soundings import Heard, Reading, Source
 from radiofix.serving.stores import open_store
+from radiofix.types import Fix, Sounding
 
 AUTO = Reading()
 USUAL = Fusion()
+
+
+class Locates(Protocol):
+    """Whatever makes fixes of soundings: a `Localizer`, or an `OnnxLocalizer`."""
+
+    def fix(self, sounding: Sounding) -> Fix:
+        """Where the user of each link stands."""
+        ...
 
 
 def open_source(path: str | Path, reading: Reading = AUTO, title: str | None = None) -> Source:
@@ -35,7 +44,7 @@ def open_source(path: str | Path, reading: Reading = AUTO, title: str | None = N
 
 
 def locate(
-    model: Localizer,
+    model: Locates,
     blocks: Iterable[Heard],
     fusion: Fusion = USUAL,
     device: torch.device | str = "cpu",
@@ -52,7 +61,7 @@ def locate(
         yield _located(model, heard, fusion, device)
 
 
-def _located(model: Localizer, heard: Heard, fusion: Fusion, device: torch.device | str) -> Fixes:
+def _located(model: Locates, heard: Heard, fusion: Fusion, device: torch.device | str) -> Fixes:
     links, fixes = len(heard.fix), len(heard.labels)
     slot = _slots(heard.fix)
     slots = int(slot.max(initial=0)) + 1

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 import httpx2
 import numpy as np
 
+from radiofix.serving.engines import Engine
 from radiofix.serving.http.app import create_app
 from radiofix.serving.http.bodies import NPZ
 from radiofix.serving.http.limits import Limits
@@ -26,7 +27,8 @@ HERE = "http://127.0.0.1"
 
 
 def service_of(limits=Limits(), site=None, model=None):  # noqa: B008 - frozen
-    return Service("small", model or small_model(), Scene(site), limits, threads=1)
+    engine = Engine("small", model or small_model(), "a test", parameters=9)
+    return Service(engine, Scene(site), limits, threads=1)
 
 
 @asynccontextmanager
@@ -109,9 +111,6 @@ class SlowModel:
         self.sizes.append(len(sounding))
         time.sleep(self.seconds)
         return self.model.fix(sounding)
-
-    def parameters(self):
-        return self.model.parameters()
 
 
 @contextmanager

@@ -18,6 +18,7 @@ import uvicorn
 
 from radiofix.data.store import open_paths
 from radiofix.demo.replay import STORE
+from radiofix.serving.engines import Engine
 from radiofix.serving.http.app import create_app
 from radiofix.serving.http.scene import Scene
 from radiofix.serving.http.security import SameMachine, Tokens
@@ -27,7 +28,7 @@ from radiofix.types import Station
 from serving.http.server import npz, posted
 from serving.http.test_limits import CSI, GOOD
 from serving.http.test_security import TOKEN
-from serving.walks import small_model
+from serving.walks import small_model, write_hdf5, write_mat
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HERE = (1440, 900)
@@ -72,7 +73,8 @@ def served(guard=None, port=0):
     store = open_paths(STORE)
     roof = Station(torch.tensor([262.0, 600.0, 6.0]), torch.zeros(3), 3.5e9, STRANGE)
     scene = Scene(Site((*store.stations, roof)), store.map, np.array([[242.0, 480], [278, 760]]))
-    app = create_app(Service("small", small_model(), scene, threads=1), guard or SameMachine())
+    engine = Engine("small", small_model(), "a test")
+    app = create_app(Service(engine, scene, threads=1), guard or SameMachine())
     listening = socket.create_server(("127.0.0.1", port))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -338,7 +340,7 @@ def offered(name, arrays):
     return {"name": name, "mimeType": "application/octet-stream", "buffer": npz(**arrays)}
 
 
-def test_a_file_that_is_dropped_is_located(chromium, url):
+def test_a_file_that_is_dropped_is_located(chromium, url, tmp_path):
     with page(chromium, url) as opened:
         live(opened)
         lacking = {k: v for k, v in GOOD.items() if k != "bandwidth"}
@@ -370,5 +372,9 @@ def test_a_file_that_is_dropped_is_located(chromium, url):
         )
         opened.wait_for_selector("text=dropped.npz: 3 fixes")
         assert opened.locator("#veil").is_hidden()
+        for name, write in (("walk.h5", write_hdf5), ("walk.mat", write_mat)):
+            body = write(tmp_path / name, GOOD).read_bytes()
+            opened.set_input_files("#file-input", {**offered(name, {}), "buffer": body})
+            opened.wait_for_selector(f"text={name}: 3 fixes")
         opened.set_input_files("#file-input", {**offered("photo.jpg", {}), "name": "photo.jpg"})
-        opened.wait_for_selector("text=photo.jpg is no .npz")
+        opened.wait_for_selector("text=photo.jpg is none of .npz, .npy, .mat")

@@ -134,6 +134,11 @@ def test_what_makes_no_sense_is_told_in_one_line(changed, said):
         (b'{"csi_real": [[NaN]], "csi_imag": [[1]], "bandwidth": 1}', 422),
         (b'{"csi_real": [[1]], "csi_imag": [[1]], "bandwidth": 1, "speed": 9}', 422),
         (b'{"csi_real": [[1]], "csi_imag": [[1]], "bandwidth": 1, "user": [1e400]}', 422),
+        (
+            b'{"csi_real": [[1]], "csi_imag": [[1]], "bandwidth": 1, "user": [1%s]}' % (400 * b"0"),
+            422,
+        ),
+        (b'{"csi_real": [[1%s]], "csi_imag": [[1]], "bandwidth": 1}' % (400 * b"0"), 422),
     ],
 )
 def test_malformed_json_is_one_line_of_problem(body, status):
@@ -218,3 +223,52 @@ def test_a_slow_model_has_a_short_queue_however_many_links_it_may_hold():
 def test_a_request_larger_than_the_queue_is_taken_when_nothing_waits():
     (response,) = ask(service_of(Limits(queue_links=1, batch_links=1)), posted(GOOD))
     assert response.status_code == 200
+
+
+def test_a_large_request_takes_turns_with_small_ones_and_gets_the_same_fixes():
+    """Thirty users in batches of four: who asks meanwhile waits for one of them, not for all."""
+    model = SlowModel(0.05)
+    limits = Limits(batch_links=4, queue_links=8, batch_seconds=0.0, wait_seconds=1.0)
+    csi = np.repeat(CSI, 10, 0)
+    heard = np.repeat(csi[:, None], 2, 1) * np.array([1, 0.5])[:, None, None]
+    heard[7] = 0
+    heard[9, 1] = 0
+    large = {name: np.repeat(v, 2, 0) if v.ndim == 2 else v for name, v in SITE.items()}
+    large["csi"] = heard.astype(np.complex64)
+    ended = []
+
+    async def timed(client, request, name):
+        response = await client.request(**request)
+        ended.append(name)
+        return response
+
+    async def together():
+        async with asked(service_of(limits, model=model)) as client:
+            first = asyncio.create_task(timed(client, posted(large), "large"))
+            await asyncio.sleep(0.1)
+            small = [timed(client, posted(GOOD), "small") for _ in range(2)]
+            return await asyncio.gather(first, *small)
+
+    whole, *small = asyncio.run(together())
+    assert [response.status_code for response in (whole, *small)] == [200] * 3
+    assert ended == ["small", "small", "large"]
+    assert max(model.sizes) <= 4
+    (alone,) = ask(service_of(), posted(large))
+    for ours, theirs in zip(whole.json()["fixes"], alone.json()["fixes"], strict=True):
+        assert [one["name"] for one in ours["stations"]] == [o["name"] for o in theirs["stations"]]
+        if theirs["position"] is not None:
+            assert ours["position"] == pytest.approx(theirs["position"], abs=1e-3)
+    assert whole.json()["fixes"][7]["position"] is None
+
+
+def test_no_more_large_requests_take_turns_than_may_be_held():
+    limits = Limits(batch_links=1, batch_seconds=0.0, bodies=2)
+    requests = [posted({**GOOD, "user": np.arange(3) + 10 * n}) for n in range(4)]
+    responses = ask(service_of(limits, model=SlowModel(0.1)), *requests)
+    taken = [n for n, response in enumerate(responses) if response.status_code == 200]
+    assert 1 <= len(taken) <= 2
+    for number in taken:
+        users = [fix["user"] for fix in responses[number].json()["fixes"]]
+        assert users == [10 * number, 10 * number + 1, 10 * number + 2]
+    for number in {*range(4)} - {*taken}:
+        assert "come again" in refused(responses[number], 503)

@@ -4,7 +4,14 @@ import { made, metres, say, the } from "../page.ts";
 import { TokenNeeded, type Server } from "../server.ts";
 import type { Fix, LocateAnswer, Located } from "../wire.ts";
 
-const KIND = "application/x-npz";
+/** What `radiofix locate` takes; the server tells HDF5 from MATLAB by its first bytes. */
+const KINDS = new Map([
+  ["npz", "application/x-npz"],
+  ["npy", "application/x-npy"],
+  ["mat", "application/x-matlab-data"],
+  ["h5", "application/x-hdf5"],
+  ["hdf5", "application/x-hdf5"],
+]);
 const LISTED = 200;
 
 export interface FileFix extends FromFile {
@@ -40,14 +47,15 @@ export class Files {
   }
 
   async locate(file: File): Promise<void> {
-    if (!file.name.toLowerCase().endsWith(".npz")) {
-      this.#told(`${file.name} is no .npz: save it with numpy.savez, or use radiofix locate.`, true);
+    const kind = KINDS.get(file.name.toLowerCase().split(".").pop() ?? "");
+    if (!kind) {
+      this.#told(`${file.name} is none of .${[...KINDS.keys()].join(", .")}: save it as one.`, true);
       return;
     }
     this.#told(`Locating ${file.name}…`, false);
     try {
       const address = `v1/locate${this.#query()}`;
-      const answer = await this.#server.post<LocateAnswer>(address, file, KIND);
+      const answer = await this.#server.post<LocateAnswer>(address, file, kind);
       this.#take(file.name, answer);
     } catch (error) {
       if (error instanceof TokenNeeded) {

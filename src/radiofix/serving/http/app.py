@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from radiofix.models.pretrained import names
 from radiofix.serving.http.answers import stations_told
-from radiofix.serving.http.bodies import ARROW, JSON, NPZ
+from radiofix.serving.http.bodies import ARROW, FILES, JSON, NPZ
 from radiofix.serving.http.metrics import CONTENT_TYPE, Counted
 from radiofix.serving.http.pages import File, page_files
 from radiofix.serving.http.refusals import (
@@ -182,10 +182,11 @@ def _add_paths(app: FastAPI, service: Service) -> None:
 
 
 def _models(service: Service) -> list[dict[str, Any]]:
-    parameters = sum(p.numel() for p in service.model.parameters())
-    own = {"name": service.name, "serving": True, "parameters": parameters}
-    others = [name for name in names() if name != service.name]
-    return [own, *({"name": n, "serving": False, "parameters": None} for n in others)]
+    own = service.engine
+    serving = {"serving": True, "parameters": own.parameters, "engine": own.told}
+    idle = {"serving": False, "parameters": None, "engine": None}
+    others = [name for name in names() if name != own.name]
+    return [{"name": own.name, **serving}, *({"name": name, **idle} for name in others)]
 
 
 def _refusal(text: str) -> dict[str, Any]:
@@ -198,8 +199,11 @@ def _bodies() -> dict[str, Any]:
     schema = {"$ref": SCHEMAS.format(model=LocateRequest.__name__)}
     return {
         "required": True,
-        "description": "The same names in each of the three; docs/serving.md has all of them.",
-        "content": {JSON: {"schema": schema, "examples": EXAMPLES}, NPZ: binary, ARROW: binary},
+        "description": "The same names in all of them; docs/serving.md has the names.",
+        "content": {
+            JSON: {"schema": schema, "examples": EXAMPLES},
+            **dict.fromkeys((NPZ, ARROW, *FILES), binary),
+        },
     }
 
 

@@ -6,23 +6,19 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
 import torch
 
 from radiofix.serving.fixes import Fixes
-from radiofix.serving.http.limits import ELEMENTS, Limits
+from radiofix.serving.http.joining import Locate, Shape, answered, cost_of, cut, shape_of, whole
+from radiofix.serving.http.limits import Limits
 from radiofix.serving.http.refusals import Refusal
-from radiofix.serving.soundings import Heard, Labels
-from radiofix.types import Sounding
+from radiofix.serving.soundings import Heard
 
-Shape = tuple[int, int]
-"""Antennas, subcarriers: only links of one shape fit in one tensor."""
-Locate = Callable[[Heard], Fixes]
 _SMOOTHING = 0.2
 """Of the rate, a call."""
 
@@ -54,6 +50,9 @@ class Batcher:
         self._lines: dict[Shape, deque[_Waiting]] = {}
         self._costs: dict[Shape, int] = {}
         self._arrived = asyncio.Event()
+        self._in_hand = 0
+        self._turn = asyncio.Lock()
+        self._large = 0
         self._closing = False
         self._rate = math.nan
         self._task: asyncio.Task[None] | None = None
@@ -76,50 +75,70 @@ class Batcher:
         self._thread.shutdown()
 
     async def ask(self, heard: Heard) -> Fixes:
-        """The fixes of one request.
+        """The fixes of one request; a large one takes turns with all others, batch by batch.
 
         Raises:
             Refusal: 503 where the queue is full.
             ValueError: where the channels do not suit the model.
         """
-        cost = cost_of(heard)
-        self.expect_room(cost)
+        pieces = cut(heard, self._limits.batch_links)
+        self.expect_room(cost_of(pieces[0]))
+        if len(pieces) == 1:
+            return await self._queued(heard)
+        if self._large >= self._limits.bodies:
+            raise self._full()
+        self._large += 1
+        try:
+            return whole([await self._in_turn(piece) for piece in pieces])
+        finally:
+            self._large -= 1
+            self._arrived.set()
+
+    def expect_room(self, links: int) -> None:
+        """Refuses where so many more links would overfill the queue, or be answered too late."""
+        if self._closing:
+            raise Refusal(503, "the server is stopping: come again", {"Retry-After": "1"})
+        waiting, taken = self.waiting, self.waiting + self._in_hand
+        overfull = waiting and waiting + links > self._limits.queue_links
+        if overfull or (taken and taken + links > self._in_time):
+            raise self._full()
+
+    async def _in_turn(self, piece: Heard) -> Fixes:
+        """Of all large requests one piece at a time, so that small ones find room beside it."""
+        async with self._turn:
+            return await self._queued(piece)
+
+    async def _queued(self, heard: Heard) -> Fixes:
         answer = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(heard, cost, time.monotonic(), answer)
-        shape = _shape(heard)
+        waiting = _Waiting(heard, cost_of(heard), time.monotonic(), answer)
+        shape = shape_of(heard)
         self._lines.setdefault(shape, deque()).append(waiting)
-        self._costs[shape] = self._costs.get(shape, 0) + cost
+        self._costs[shape] = self._costs.get(shape, 0) + waiting.cost
         self._arrived.set()
         return await waiting.answer
 
-    def expect_room(self, links: int) -> None:
-        """Refuses where so many more links would overfill the queue."""
-        if self._closing:
-            raise Refusal(503, "the server is stopping: come again", {"Retry-After": "1"})
-        waiting = self.waiting
-        if waiting and waiting + links > min(self._limits.queue_links, self._in_time):
-            raise self._full()
-
     @property
     def _in_time(self) -> float:
-        """Links that are located while a client cares to wait, as far as that is known."""
+        """Links that are answered in time, as far as that is known; one batch may always wait."""
         if math.isnan(self._rate):
             return math.inf
-        return max(self._limits.batch_links, self._rate * self._limits.wait_seconds)
+        return max(2 * self._limits.batch_links, self._rate * self._limits.wait_seconds)
 
     def _full(self) -> Refusal:
-        seconds = self.waiting / self._rate if self._rate > 0 else 1.0
+        taken = self.waiting + self._in_hand
+        seconds = taken / self._rate if self._rate > 0 else 1.0
         after = str(max(1, math.ceil(seconds)))
-        reason = f"the queue is full, {self.waiting} links wait: come again in {after} s"
+        reason = f"the queue is full, {taken} links are in it: come again in {after} s"
         return Refusal(503, reason, {"Retry-After": after})
 
     async def _run(self) -> None:
         while True:
-            while not self._lines and not self._closing:
+            while not self._lines:
+                # Who has had a part of an answer gets the rest.
+                if self._closing and not self._large:
+                    return
                 self._arrived.clear()
                 await self._arrived.wait()
-            if not self._lines:
-                return
             shape = min(self._lines, key=lambda one: self._lines[one][0].since)
             await self._gather(shape)
             await self._answer(self._take(shape))
@@ -154,15 +173,17 @@ class Batcher:
         if not batch:
             return
         loop = asyncio.get_running_loop()
-        start = time.monotonic()
+        start, links = time.monotonic(), sum(one.cost for one in batch)
+        self._in_hand = links
         try:
             answers: Sequence[Fixes | Exception] = await loop.run_in_executor(
                 self._thread, answered, [one.heard for one in batch], self._locate
             )
         except Exception as error:  # whatever it was, the others must still be answered
             answers = [error] * len(batch)
+        self._in_hand = 0
         seconds = time.monotonic() - start
-        self._observe(sum(one.cost for one in batch), seconds)
+        self._observe(links, seconds)
         self._watch.call(sum(len(one.heard.fix) for one in batch), seconds)
         for one, answer in zip(batch, answers, strict=True):
             if one.answer.done():
@@ -179,65 +200,3 @@ class Batcher:
         rate = links / max(seconds, 1e-6)
         known = rate if math.isnan(self._rate) else self._rate
         self._rate = known + _SMOOTHING * (rate - known)
-
-
-def cost_of(heard: Heard) -> int:
-    """Links, of which a large one counts as several; at least 1, for nothing is free."""
-    antennas, subcarriers = _shape(heard)
-    return max(1, len(heard.fix) * math.ceil(antennas * subcarriers / ELEMENTS))
-
-
-def answered(questions: Sequence[Heard], locate: Locate) -> list[Fixes | Exception]:
-    """One answer a question, of one call; where that fails, of one call each."""
-    try:
-        return list(parted(locate(joined(questions)), questions))
-    except ValueError as error:
-        if len(questions) == 1:
-            return [error]
-        return [answer for one in questions for answer in answered([one], locate)]
-
-
-def joined(questions: Sequence[Heard]) -> Heard:
-    """Several requests as one; fixes in order."""
-    if len(questions) == 1:
-        return questions[0]
-    offsets = np.cumsum([0, *(len(one.labels) for one in questions[:-1])])
-    labels = [one.labels for one in questions]
-    return Heard(
-        questions[0].source,
-        Sounding.join([one.sounding for one in questions]),
-        np.concatenate([one.fix + offset for one, offset in zip(questions, offsets, strict=True)]),
-        Labels(
-            np.concatenate([one.user for one in labels]),
-            np.concatenate([one.time for one in labels]),
-            np.concatenate([one.track for one in labels]),
-        ),
-    )
-
-
-def parted(fixes: Fixes, questions: Sequence[Heard]) -> list[Fixes]:
-    """The fixes of each request, with as many slots of stations as it needs itself."""
-    parts, start = [], 0
-    for one in questions:
-        part = fixes[start : start + len(one.labels)]
-        start += len(one.labels)
-        slots = int(part.heard.max(initial=1))
-        parts.append(
-            Fixes(
-                source=part.source,
-                user=part.user,
-                time=part.time,
-                track=part.track,
-                position=part.position,
-                covariance=part.covariance,
-                trusted=part.trusted,
-                station=part.station[:, : max(1, slots)],
-                weight=part.weight[:, : max(1, slots)],
-            )
-        )
-    return parts
-
-
-def _shape(heard: Heard) -> Shape:
-    _, antennas, subcarriers = heard.sounding.csi.shape
-    return antennas, subcarriers

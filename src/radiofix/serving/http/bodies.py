@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from radiofix.data.store import Array
 from radiofix.serving.http import arrow
 from radiofix.serving.http.asking import Asked, names_of
+from radiofix.serving.http.files import read_file
 from radiofix.serving.http.limits import Limits
 from radiofix.serving.http.npz import read_npz
 from radiofix.serving.http.refusals import Refusal
@@ -27,6 +28,8 @@ from radiofix.types import Station
 
 JSON, NPZ = "application/json", "application/x-npz"
 ARROW = "application/vnd.apache.arrow.stream"
+FILES = ("application/x-hdf5", "application/x-matlab-data", "application/x-npy")
+"""Which of them a file is, its first bytes tell."""
 NUMBERS = ("bandwidth", "ula_spacing", "first_subcarrier")
 PLACES = ("antenna_position", "antenna_wavelengths", "user_position")
 ROWS = ("frequency", "user", "time", "track", "station")
@@ -137,7 +140,7 @@ def from_json(body: bytes, limits: Limits) -> Asked:
     found: dict[str, Any] = {n: getattr(sent, n) for n in NUMBERS}
     for name in (*ROWS, *PLACES):
         values = getattr(sent, name)
-        found[name] = None if values is None else _even(name, values).astype(np.float64)
+        found[name] = None if values is None else _floats(name, values)
     csi = _joined(_even("csi_real", sent.csi_real), _even("csi_imag", sent.csi_imag))
     return Asked(csi, stations=_stations(sent.stations), **found)
 
@@ -145,6 +148,11 @@ def from_json(body: bytes, limits: Limits) -> Asked:
 def from_npz(body: bytes, limits: Limits) -> Asked:
     """Large requests: what `numpy.savez` writes."""
     return _from_arrays(dict(_refused(read_npz, body, limits)))
+
+
+def from_file(body: bytes, limits: Limits) -> Asked:
+    """What else people keep CSI in."""
+    return _from_arrays(dict(_refused(read_file, body, limits)))
 
 
 def from_arrow(body: bytes, limits: Limits) -> Asked:
@@ -158,7 +166,12 @@ def from_arrow(body: bytes, limits: Limits) -> Asked:
     return _from_arrays(found)
 
 
-DECODERS: Mapping[str, Decoder] = {JSON: from_json, NPZ: from_npz, ARROW: from_arrow}
+DECODERS: Mapping[str, Decoder] = {
+    JSON: from_json,
+    NPZ: from_npz,
+    ARROW: from_arrow,
+    **dict.fromkeys(FILES, from_file),
+}
 """By the media type of the body."""
 
 
@@ -270,6 +283,14 @@ def _even(name: str, values: Any) -> Array:
     try:
         return np.asarray(values)
     # Rows of different lengths; whole numbers past 64 bits.
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{name} must be an even block of numbers: mend its rows") from error
+
+
+def _floats(name: str, values: Any) -> NDArray[np.float64]:
+    """Numbers of JSON, which may be whole and longer than any that is computed with."""
+    try:
+        return np.asarray(values, dtype=np.float64)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{name} must be an even block of numbers: mend its rows") from error
 

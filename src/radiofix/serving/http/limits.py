@@ -18,15 +18,16 @@ class Limits:
     batch_seconds: float = 0.005
     """The longest that a request waits for others to join it."""
     queue_links: int = 256
-    """Waiting at most; a single larger request is taken when nothing waits."""
-    wait_seconds: float = 0.25
-    """That the queue may be expected to take: on a slow machine it is shorter than its links."""
+    """Waiting at most; a larger request waits piece by piece."""
+    wait_seconds: float = 0.1
+    """In which whoever is taken may expect an answer: on a slow machine fewer are."""
     body_bytes: int = 32 * MEGABYTE
     """Of a request, as sent and unpacked."""
     json_bytes: int = 8 * MEGABYTE
     """Of a request in JSON, whose numbers take ten times as much memory."""
     bodies: int = 4
-    """Largest bodies that are held at a time, all requests that are read or unpacked together."""
+    """Largest bodies that are held at a time, all requests that are read or unpacked together, and
+    requests of several batches that take turns."""
     links: int = 4096
     """Of a request."""
     antennas: int = 1024

@@ -15,6 +15,19 @@ STOPPING_SECONDS = 60
 """In which requests that were taken must be answered after the signal to stop."""
 
 
+class _Announced(uvicorn.Server):
+    """Tells that it answers once it does, and can be told to stop."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._announce()
+
+
 def run(app: FastAPI, host: str, port: int, announce: Callable[[str], None]) -> None:
     """Serves until SIGTERM or SIGINT.
 
@@ -34,11 +47,15 @@ def run(app: FastAPI, host: str, port: int, announce: Callable[[str], None]) -> 
         timeout_graceful_shutdown=STOPPING_SECONDS,
         ws_max_size=1024,
     )
-    server = uvicorn.Server(config)
-    # At its end uvicorn raises the signal again: a stop that was asked for is no failure.
+    server = _Announced(config, lambda: announce(_address(listening)))
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # A stop may be asked for before uvicorn listens to signals; and at its end it raises them
+    # again, where a stop that was asked for is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _nothing)
-    announce(_address(listening))
+        signal.signal(number, stop)
     server.run(sockets=[listening])
     if not server.started:
         raise ValueError("the server did not start: the lines above say why")
@@ -55,7 +72,3 @@ def _socket(host: str, port: int) -> socket.socket:
 def _address(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _nothing(number: int, frame: FrameType | None) -> None:
-    """Has no effect."""

@@ -260,6 +260,7 @@ class ModelKnown(BaseModel):
     name: str
     serving: bool = Field(description="Whether this server answers with it")
     parameters: int | None
+    engine: str | None = Field(default=None, description="What runs it, where this server does")
 
 
 class ModelsAnswer(BaseModel):

@@ -14,12 +14,19 @@ from typing import Any, TypeVar
 from pydantic_core import to_json
 from starlette.requests import Request
 
-from radiofix.models.localizer import Localizer
+from radiofix.serving.engines import Engine
 from radiofix.serving.fixes import Fixes
 from radiofix.serving.http.answers import answer, fixes_json
 from radiofix.serving.http.asking import Question, understand
 from radiofix.serving.http.batching import Batcher
-from radiofix.serving.http.bodies import Decoder, Intake, completed, decoder_of, from_json
+from radiofix.serving.http.bodies import (
+    Decoder,
+    Intake,
+    completed,
+    decoder_of,
+    from_file,
+    from_json,
+)
 from radiofix.serving.http.channels import Channels, Kept, Key, channel_told, kept_of
 from radiofix.serving.http.limits import Limits
 from radiofix.serving.http.live import Live, drawn
@@ -41,22 +48,20 @@ class Service:
 
     def __init__(
         self,
-        name: str,
-        model: Localizer,
+        engine: Engine,
         scene: Scene = NOWHERE,
         limits: Limits = USUAL,
         threads: int | None = None,
     ) -> None:
-        """Takes a model under a name, and what it is to be asked of.
+        """Takes a model, and what it is to be asked of.
 
         Args:
-            name: that clients are told.
-            model: with a position head, on the CPU.
+            engine: a model with a position head, on the CPU, and what runs it.
             scene: with stations that requests need not bring along, and what viewers are shown.
             limits: of what is taken.
-            threads: that the model computes with; None: as many as torch takes.
+            threads: that torch computes with; None: as many as it takes.
         """
-        self.name, self.model, self.limits = name, model, limits
+        self.engine, self.name, self.limits = engine, engine.name, limits
         self.site, self.map = scene.site, to_json(map_told(scene))
         self.metrics = Metrics()
         self.broadcast = Broadcast(limits.listeners)
@@ -65,6 +70,8 @@ class Service:
         self._intake = Intake(limits)
         # Bodies are unpacked and packed beside the loop, a few at a time.
         self._packers = ThreadPoolExecutor(2, "radiofix-body")
+        # A file may take its reader long: nobody but other files waits for that.
+        self._readers = ThreadPoolExecutor(1, "radiofix-file")
         self.metrics.watch(
             lambda: self._batcher.waiting,
             lambda: self.broadcast.listeners.count + self.live.viewers.count,
@@ -87,6 +94,7 @@ class Service:
         finally:
             await self._batcher.stop()
             self._packers.shutdown()
+            self._readers.shutdown()
 
     def expect_room(self) -> None:
         """Refuses one more request where those in hand would overfill the queue."""
@@ -96,8 +104,11 @@ class Service:
         """The answer to `POST /v1/locate`."""
         start = time.perf_counter()
         decode = decoder_of(request)
+        threads = self._readers if decode is from_file else self._packers
         async with self._intake.body(request) as body:
-            question = await self._beside(self._understood, decode, body, request.query_params)
+            question = await asyncio.get_running_loop().run_in_executor(
+                threads, self._understood, decode, body, request.query_params
+            )
         number, told = await self.fixed(question, start)
         return answer(self.name, question.site, number, told)
 
@@ -139,7 +150,7 @@ class Service:
             raise Refusal(422, str(error)) from error
 
     def _located(self, heard: Heard) -> Fixes:
-        (fixes,) = locate(self.model, [heard])
+        (fixes,) = locate(self.engine.model, [heard])
         return fixes
 
     async def _beside(self, work: Callable[..., T], *arguments: Any) -> T:

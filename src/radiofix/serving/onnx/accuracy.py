@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from radiofix.data.store import PathStore
 from radiofix.serving.chosen import chosen_links, labelled_rows, truth_of
+from radiofix.serving.locating import Locates
 from radiofix.serving.soundings import Reading
-from radiofix.types import Fix, Sounding
+from radiofix.types import Sounding
 
 MOST = 0.05
 """Share of the error that quantization may add."""
 USERS = 500
 SEED = 0
-
-
-class Locates(Protocol):
-    """Whatever makes fixes of soundings."""
-
-    def fix(self, sounding: Sounding) -> Fix:
-        """Where the user of each link stands."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

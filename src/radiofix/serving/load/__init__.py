@@ -1,0 +1,1 @@
+"""How fast a server answers, and what it does when it is asked for more: for measuring."""
