@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from radiofix.training.blending import best_blend, take, weights
+from radiofix.training.blending import STANDARD_ERROR, Blend, blends, least, take, weights
 
 
 def line(slope, offset):
@@ -13,19 +13,34 @@ def line(slope, offset):
     return module
 
 
-@pytest.mark.parametrize(("wanted", "share"), [(1.0, 0.25), (2.2, 0.5), (9.0, 0.75)])
-def test_the_blend_nearest_to_what_validation_wants_is_taken(wanted, share):
+def test_blends_are_the_weights_on_the_way_judged_one_by_one():
     known, learnt = weights(line(0.0, 1.0)), line(4.0, 5.0)
 
     def judge(module):
         assert not module.training
-        return {"mean": abs(module.weight.item() - wanted), "slope": module.weight.item()}
+        return {"mean": module.weight.item()}
 
-    blend = best_blend(learnt, known, weights(learnt), (0.25, 0.5, 0.75), judge)
-    assert blend.share == share
-    assert blend.figures == {"mean": abs(4 * share - wanted), "slope": 4 * share}
-    assert blend.score == abs(4 * share - wanted)
-    assert float(blend.parameters["bias"]) == 1 + 4 * share
+    found = blends(learnt, known, weights(learnt), (0.0, 0.25, 0.75), judge)
+    assert [blend.share for blend in found] == [0.0, 0.25, 0.75]
+    assert [blend.score for blend in found] == [0.0, 1.0, 3.0]
+    assert [blend.parameters["bias"].item() for blend in found] == [1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("scores", "doubt", "share"),
+    [
+        ((3.0, 2.0, 1.0, 2.0), 0.5, 0.5),
+        ((3.0, 1.4, 1.0, 2.0), 0.5, 0.25),
+        ((1.4, 1.3, 1.0, 0.9), 0.5, 0.0),
+        ((3.0, 2.0, 2.0, 1.0), 0.5, 1.0),
+    ],
+)
+def test_of_blends_as_good_as_the_best_the_least_of_the_way_is_taken(scores, doubt, share):
+    shares = (0.0, 0.25, 0.5, 1.0)
+    told = [{"mean": score, STANDARD_ERROR: doubt} for score in scores]
+    candidates = [Blend(*both, {}) for both in zip(shares, told, strict=True)]
+    assert least(candidates).share == share
+    assert least(candidates[::-1]).share == share
 
 
 def test_the_module_is_left_as_it_is_and_its_scales_are_kept():
@@ -37,7 +52,7 @@ def test_the_module_is_left_as_it_is_and_its_scales_are_kept():
         module.weight.fill_(9.0)
         module.running_mean.fill_(7.0)
     seen = []
-    best_blend(module, before, after, (0.5,), lambda tried: seen.append(tried) or {"mean": 0.0})
+    blends(module, before, after, (0.5,), lambda tried: seen.append(tried) or {"mean": 0.0})
     assert module.weight.item() == 9.0
     assert seen[0].weight.item() == 2.0
     assert seen[0].running_mean.item() == 7.0
@@ -46,6 +61,6 @@ def test_the_module_is_left_as_it_is_and_its_scales_are_kept():
 def test_parameters_that_were_not_there_before_are_taken_as_learnt():
     learnt = line(4.0, 5.0)
     known = {"weight": torch.zeros(1, 1, dtype=torch.float64)}
-    blend = best_blend(learnt, known, weights(learnt), (0.5,), lambda module: {"mean": 0.0})
+    (blend,) = blends(learnt, known, weights(learnt), (0.5,), lambda module: {"mean": 0.0})
     assert float(blend.parameters["weight"]) == 2.0
     assert float(blend.parameters["bias"]) == 5.0

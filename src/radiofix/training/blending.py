@@ -2,7 +2,8 @@
 
 Few labels pull a pretrained network too far: it forgets of the rest of the site what it learns of
 these. Weights a part of the way (WiSE-FT, Wortsman et al. 2022) keep both. Which part is asked of
-validation users; no step is trained for it.
+validation users, who may stand where labels are worth more than elsewhere: of all parts that they
+cannot tell from the best, the least is taken. No step is trained for it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+STANDARD_ERROR = "standard_error"
+"""Of the figure that decides, among the figures."""
+
 
 @dataclass(frozen=True)
 class Blend:
@@ -22,7 +26,7 @@ class Blend:
     share: float
     """Of the way: 0 is what was known, 1 what has been learnt."""
     figures: Mapping[str, float]
-    """Of validation users, the first of them to be low."""
+    """Of validation users, the first of them to be low, `STANDARD_ERROR` how sure it is."""
     parameters: Mapping[str, Tensor]
 
     @property
@@ -37,32 +41,41 @@ def weights(module: nn.Module) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def best_blend(
+def blends(
     module: nn.Module,
     before: Mapping[str, Tensor],
     after: Mapping[str, Tensor],
     shares: Sequence[float],
     judge: Callable[[nn.Module], Mapping[str, float]],
-) -> Blend:
-    """The best of the weights at some shares of the way.
+) -> list[Blend]:
+    """The weights at some shares of the way, judged.
 
     Args:
         module: that they are weights of; left as it is.
         before: weights at the beginning of the way, by name.
         after: at its end.
-        shares: to try, at least one.
+        shares: of the way.
         judge: figures of a module on validation users; the first decides.
     """
     tried = copy.deepcopy(module).eval()
-    blends = []
+    found = []
     for share in shares:
         between = {
             name: torch.lerp(before[name].to(value), value, share) if name in before else value
             for name, value in after.items()
         }
         take(tried, between)
-        blends.append(Blend(share, dict(judge(tried)), between))
-    return min(blends, key=lambda blend: blend.score)
+        found.append(Blend(share, dict(judge(tried)), between))
+    return found
+
+
+def least(candidates: Sequence[Blend]) -> Blend:
+    """Of those within one standard error of the best, the one that went the least of the way."""
+    best = min(candidates, key=lambda blend: blend.score)
+    bound = best.score + best.figures[STANDARD_ERROR]
+    return min(
+        (blend for blend in candidates if blend.score <= bound), key=lambda blend: blend.share
+    )
 
 
 @torch.no_grad()
