@@ -10,7 +10,7 @@ import torch
 import radiofix
 from miniature import write_miniature
 from radiofix.benchmark.pretraining import every
-from radiofix.benchmark.pretraining_table import markdown, rows
+from radiofix.benchmark.pretraining_table import compared, markdown, rows
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -94,6 +94,12 @@ def test_what_telling_stations_apart_brought_is_as_measured():
 def test_the_table_of_the_protocol_is_that_of_its_files():
     table = (ROOT / "results/pretraining/table.md").read_text().strip()
     assert table == markdown(rows(every(ROOT / "results/pretraining"))).strip()
+
+
+def test_the_page_of_results_compares_what_the_files_hold():
+    page = (ROOT / "docs/results.md").read_text()
+    told = page.split("<!-- radiofix bench pretraining --compare -->")[1].split("<!-- end -->")[0]
+    assert told.strip() == compared(rows(every(ROOT / "results/pretraining"))).strip()
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/getting-started.md", "docs/channels.md"])

@@ -1,10 +1,9 @@
 """Blends: weights a part of the way from what was known to what was learnt."""
 
-import pytest
 import torch
 from torch import nn
 
-from radiofix.training.blending import STANDARD_ERROR, Blend, blends, least, take, weights
+from radiofix.training.blending import blends, take, weights
 
 
 def line(slope, offset):
@@ -24,23 +23,6 @@ def test_blends_are_the_weights_on_the_way_judged_one_by_one():
     assert [blend.share for blend in found] == [0.0, 0.25, 0.75]
     assert [blend.score for blend in found] == [0.0, 1.0, 3.0]
     assert [blend.parameters["bias"].item() for blend in found] == [1.0, 2.0, 4.0]
-
-
-@pytest.mark.parametrize(
-    ("scores", "doubt", "share"),
-    [
-        ((3.0, 2.0, 1.0, 2.0), 0.5, 0.5),
-        ((3.0, 1.4, 1.0, 2.0), 0.5, 0.25),
-        ((1.4, 1.3, 1.0, 0.9), 0.5, 0.0),
-        ((3.0, 2.0, 2.0, 1.0), 0.5, 1.0),
-    ],
-)
-def test_of_blends_as_good_as_the_best_the_least_of_the_way_is_taken(scores, doubt, share):
-    shares = (0.0, 0.25, 0.5, 1.0)
-    told = [{"mean": score, STANDARD_ERROR: doubt} for score in scores]
-    candidates = [Blend(*both, {}) for both in zip(shares, told, strict=True)]
-    assert least(candidates).share == share
-    assert least(candidates[::-1]).share == share
 
 
 def test_the_module_is_left_as_it_is_and_its_scales_are_kept():

@@ -2,8 +2,7 @@
 
 Few labels pull a pretrained network too far: it forgets of the rest of the site what it learns of
 these. Weights a part of the way (WiSE-FT, Wortsman et al. 2022) keep both. Which part is asked of
-validation users, who may stand where labels are worth more than elsewhere: of all parts that they
-cannot tell from the best, the least is taken. No step is trained for it.
+validation users; no step is trained for it.
 """
 
 from __future__ import annotations
@@ -15,9 +14,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-STANDARD_ERROR = "standard_error"
-"""Of the figure that decides, among the figures."""
-
 
 @dataclass(frozen=True)
 class Blend:
@@ -26,7 +22,7 @@ class Blend:
     share: float
     """Of the way: 0 is what was known, 1 what has been learnt."""
     figures: Mapping[str, float]
-    """Of validation users, the first of them to be low, `STANDARD_ERROR` how sure it is."""
+    """Of validation users, the first of them to be low."""
     parameters: Mapping[str, Tensor]
 
     @property
@@ -67,15 +63,6 @@ def blends(
         take(tried, between)
         found.append(Blend(share, dict(judge(tried)), between))
     return found
-
-
-def least(candidates: Sequence[Blend]) -> Blend:
-    """Of those within one standard error of the best, the one that went the least of the way."""
-    best = min(candidates, key=lambda blend: blend.score)
-    bound = best.score + best.figures[STANDARD_ERROR]
-    return min(
-        (blend for blend in candidates if blend.score <= bound), key=lambda blend: blend.share
-    )
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from radiofix.models.heads import StationHead
 from radiofix.models.memory import meet
 from radiofix.training.adaptation import Adaptation
 from radiofix.training.batches import LabelledBatches, warn_of_aliases
-from radiofix.training.blending import STANDARD_ERROR, Blend, blends, least, take, weights
+from radiofix.training.blending import Blend, blends, take, weights
 from radiofix.training.checkpoints import LAST, RunFolder, provenance
 from radiofix.training.evaluate import choice_of, errors, part_links, summary
 from radiofix.training.localizing import Finetuning, build_localizer, pretrained
@@ -149,10 +149,9 @@ def finetune(
     if outcome.finished and fabric.is_global_zero:
         best, last = _settled(loop, recipe)
         if known is not None and recipe.blend:
-            shares = (0.0, *recipe.blend) if able else recipe.blend
             with fabric.autocast():
-                found = blends(best, known, last, shares, taught.judge)
-            outcome = _blended(best, found, outcome)
+                found = blends(best, known, last, recipe.blend, taught.judge)
+            outcome = _better(best, min(found, key=lambda blend: blend.score), outcome)
         assert isinstance(taught.batches, LabelledStream)
         _calibrate(best, taught.batches.labelled, recipe, store, fabric.device)
         _finish(folder, recipe, best, store, fabric, outcome)
@@ -172,11 +171,9 @@ def _settled(loop: Loop, recipe: FinetuneRecipe) -> tuple[Finetuning, dict[str, 
     return module, last
 
 
-def _blended(best: Finetuning, found: Sequence[Blend], outcome: Outcome) -> Outcome:
-    """Gives the module of the best step the weights of a blend that is as good."""
-    whole = Blend(1.0, outcome.progress.figures, {})
-    blend = least([*found, whole])
-    if blend is whole:
+def _better(best: Finetuning, blend: Blend, outcome: Outcome) -> Outcome:
+    """Gives the module of the best step the weights of a blend where validation users prefer it."""
+    if blend.score >= outcome.progress.best:
         return outcome
     take(best, blend.parameters)
     progress = replace(outcome.progress, best=blend.score, figures=dict(blend.figures))
@@ -230,8 +227,7 @@ def _judge(
 
     def judge(trained: nn.Module) -> Mapping[str, float]:
         assert isinstance(trained, Finetuning)
-        found = errors(trained, links)
-        return {**summary(found), STANDARD_ERROR: float(found.std() / len(found) ** 0.5)}
+        return summary(errors(trained, links))
 
     return judge
 
