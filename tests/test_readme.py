@@ -91,6 +91,20 @@ def test_what_telling_stations_apart_brought_is_as_measured():
     assert "0.15 % in place of 0.83 %" in text
 
 
+def test_the_speeds_of_the_server_are_those_measured():
+    page = " ".join((ROOT / "docs/serving.md").read_text().split())
+    one, four = result("serve.json"), result("serve-4-links.json")
+    rates = [run["capacity"]["links_per_s"] for run in (one, four)]
+    within = [run["capacity"]["p99_ms"] for run in (one, four)]
+    assert f"one fix in {one['one_fix']['p50_ms']:.2f} ms at the median" in page
+    assert f"`locate` {one['locate']['links_per_s']:,.0f} links a second" in page
+    assert "{:,.0f} links a second one by one and {:,.0f} four at a time".format(*rates) in page
+    assert "99 % answered within {:.0f} and {:.0f} ms".format(*within) in page
+    overload = one["overload"]
+    assert f"sends {100 * overload['shed_share']:.0f} % away" in page
+    assert f"up to {overload['p99_ms'] / 1000:.1f} s" in page
+
+
 def test_the_table_of_the_protocol_is_that_of_its_files():
     table = (ROOT / "results/pretraining/table.md").read_text().strip()
     assert table == markdown(rows(every(ROOT / "results/pretraining"))).strip()
