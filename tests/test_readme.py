@@ -102,6 +102,7 @@ def test_the_speeds_of_the_server_are_those_measured():
     assert "99 % answered within {:.0f} and {:.0f} ms".format(*within) in page
     overload = one["overload"]
     assert f"sends {100 * overload['shed_share']:.0f} % away" in page
+    assert f"answers {overload['links_per_s']:.0f} links a second of the {rates[0]:.0f}" in page
     assert f"up to {overload['p99_ms'] / 1000:.1f} s" in page
 
 
