@@ -315,6 +315,7 @@ def test_a_run_ends_with_a_blend_where_validation_prefers_it(tmp_path, recipe, m
     assert other.figures["validation_mean"] < 1e9
     run(recipe(training={"steps": 2}), tmp_path / "scratch")
     run(recipe(**start, training={"steps": 2}, blend=[]), tmp_path / "none")
+    run(recipe(**start, training={"steps": 2, "keep": "last"}), tmp_path / "last")
     assert len(seen) == 2
 
 

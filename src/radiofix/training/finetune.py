@@ -148,7 +148,7 @@ def finetune(
     outcome = loop.run(seconds, quiet)
     if outcome.finished and fabric.is_global_zero:
         best, last = _settled(loop, recipe)
-        if known is not None and recipe.blend:
+        if known is not None and recipe.blend and recipe.training.keep == "best":
             with fabric.autocast():
                 found = blends(best, known, last, recipe.blend, taught.judge)
             outcome = _better(best, min(found, key=lambda blend: blend.score), outcome)

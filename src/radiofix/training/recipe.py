@@ -80,7 +80,7 @@ class FinetuneRecipe:
     adaptation: Part = _FULL_TUNING
     blend: tuple[float, ...] = (0.25, 0.5, 0.75)
     """Shares of the way from a pretrained run's weights to those at the end that validation users
-    are asked of, beside the best step; none: that is taken."""
+    are asked of, beside the best step; none, or where the last step is kept: that is taken."""
     prompter: Part | None = None
     """That tells the encoder of the map, by prompt tokens; None: nobody does."""
     map: str | None = None
