@@ -24,6 +24,7 @@ from radiofix.physics.strongest import strongest_wave as by_complex_numbers
 from radiofix.serving import engines
 from radiofix.serving import export as module
 from radiofix.serving.export import RefusedError, export
+from radiofix.serving.http.background import model_thread
 from radiofix.serving.http.service import Service
 from radiofix.serving.onnx import accuracy as costs
 from radiofix.serving.onnx.localizer import OnnxLocalizer
@@ -374,7 +375,7 @@ def test_a_server_says_by_onnx_runtime_what_it_says_by_torch(street, exported, k
     by_file = engines.engine_of(str(made.path), "faster", street.path, 1)
     answers = []
     for engine in (engines.engine_of("small", "torch", street.path), by_file):
-        fixes, listed = ask(Service(engine, threads=1), request, models)
+        fixes, listed = ask(Service(engine, worker=model_thread(1)), request, models)
         assert fixes.status_code == 200, fixes.text
         assert listed.json()["models"][0]["engine"] == engine.told
         answers.append(fixes.json()["fixes"])

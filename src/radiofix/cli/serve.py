@@ -70,6 +70,7 @@ def run(options: argparse.Namespace) -> int:
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise ValueError(f"serving needs {missing[0]}: pip install 'radiofix[serve]'")
     from radiofix.serving.http.app import create_app
+    from radiofix.serving.http.background import model_thread
     from radiofix.serving.http.limits import Limits
     from radiofix.serving.http.running import run as serve
     from radiofix.serving.http.security import guard_of
@@ -83,8 +84,9 @@ def run(options: argparse.Namespace) -> int:
         body_bytes=int(options.max_mb * MEGABYTE),
     )
     model, scene, companions = _played(options)
-    ready = engine(options, model, options.threads)
-    service = Service(ready, scene, limits, options.threads)
+    worker = model_thread(options.threads)
+    ready = worker.submit(engine, options, model, options.threads).result()
+    service = Service(ready, scene, limits, worker)
     service.warm()
 
     def announce(address: str) -> None:

@@ -161,7 +161,9 @@ def heard_links(
         labels: of the fixes.
     """
     there = (csi != 0).flatten(1).any(1)
-    csi, station, fix = csi[there].to(torch.complex64), station[there], fix[there]
+    if not bool(there.all()):
+        csi, station, fix = csi[there], station[there], fix[there]
+    csi = csi.to(torch.complex64)
     _refuse_broken(name, csi, reception.site, station)
     sounding = Sounding(
         csi=csi,
@@ -188,6 +190,8 @@ def _refuse_broken(
     if not len(csi):
         return
     largest = csi.abs().flatten(1).amax(1)
+    if bool(((largest >= AMPLITUDES[0]) & (largest <= AMPLITUDES[1])).all()):
+        return
     for wrong, what in (
         (~torch.isfinite(largest), "is not finite: set what was not measured to 0"),
         (largest > AMPLITUDES[1], f"exceeds {AMPLITUDES[1]:g}: give it as linear amplitude"),

@@ -16,6 +16,7 @@ import numpy as np
 
 from radiofix.serving.engines import Engine
 from radiofix.serving.http.app import create_app
+from radiofix.serving.http.background import model_thread
 from radiofix.serving.http.bodies import NPZ
 from radiofix.serving.http.limits import Limits
 from radiofix.serving.http.scene import Scene
@@ -28,7 +29,7 @@ HERE = "http://127.0.0.1"
 
 def service_of(limits=Limits(), site=None, model=None):  # noqa: B008 - frozen
     engine = Engine("small", model or small_model(), "a test", parameters=9)
-    return Service(engine, Scene(site), limits, threads=1)
+    return Service(engine, Scene(site), limits, worker=model_thread(1))
 
 
 @asynccontextmanager

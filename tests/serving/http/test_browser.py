@@ -20,6 +20,7 @@ from radiofix.data.store import open_paths
 from radiofix.demo.replay import STORE
 from radiofix.serving.engines import Engine
 from radiofix.serving.http.app import create_app
+from radiofix.serving.http.background import model_thread
 from radiofix.serving.http.scene import Scene
 from radiofix.serving.http.security import SameMachine, Tokens
 from radiofix.serving.http.service import Service
@@ -74,7 +75,7 @@ def served(guard=None, port=0):
     roof = Station(torch.tensor([262.0, 600.0, 6.0]), torch.zeros(3), 3.5e9, STRANGE)
     scene = Scene(Site((*store.stations, roof)), store.map, np.array([[242.0, 480], [278, 760]]))
     engine = Engine("small", small_model(), "a test")
-    app = create_app(Service(engine, scene, threads=1), guard or SameMachine())
+    app = create_app(Service(engine, scene, worker=model_thread(1)), guard or SameMachine())
     listening = socket.create_server(("127.0.0.1", port))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

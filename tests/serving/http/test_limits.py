@@ -228,7 +228,7 @@ def test_a_request_larger_than_the_queue_is_taken_when_nothing_waits():
 def test_a_large_request_takes_turns_with_small_ones_and_gets_the_same_fixes():
     """Thirty users in batches of four: who asks meanwhile waits for one of them, not for all."""
     model = SlowModel(0.05)
-    limits = Limits(batch_links=4, queue_links=8, batch_seconds=0.0, wait_seconds=1.0)
+    limits = Limits(batch_links=4, queue_links=8, batch_seconds=0.0, wait_seconds=60.0)
     csi = np.repeat(CSI, 10, 0)
     heard = np.repeat(csi[:, None], 2, 1) * np.array([1, 0.5])[:, None, None]
     heard[7] = 0

@@ -11,8 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
-
 from radiofix.serving.fixes import Fixes
 from radiofix.serving.http.joining import Locate, Shape, answered, cost_of, cut, shape_of, whole
 from radiofix.serving.http.limits import Limits
@@ -40,13 +38,13 @@ class _Waiting:
 
 
 class Batcher:
-    """Takes requests, joins them, and has them located in a thread of its own."""
+    """Takes requests, joins them, and has them located in the model's thread."""
 
-    def __init__(self, locate: Locate, limits: Limits, watch: Watch, threads: int | None) -> None:
+    def __init__(
+        self, locate: Locate, limits: Limits, watch: Watch, worker: ThreadPoolExecutor
+    ) -> None:
         self._locate, self._limits, self._watch = locate, limits, watch
-        # Kernels ask for the number of threads in the thread that calls them.
-        begin = None if threads is None else lambda: torch.set_num_threads(threads)
-        self._thread = ThreadPoolExecutor(1, "radiofix-model", initializer=begin)
+        self._worker = worker
         self._lines: dict[Shape, deque[_Waiting]] = {}
         self._costs: dict[Shape, int] = {}
         self._arrived = asyncio.Event()
@@ -72,7 +70,6 @@ class Batcher:
         self._arrived.set()
         if self._task is not None:
             await self._task
-        self._thread.shutdown()
 
     async def ask(self, heard: Heard) -> Fixes:
         """The fixes of one request; a large one takes turns with all others, batch by batch.
@@ -119,10 +116,10 @@ class Batcher:
 
     @property
     def _in_time(self) -> float:
-        """Links that are answered in time, as far as that is known; one batch may always wait."""
+        """Links that are answered in time, as far as that is known; a batch may always wait."""
         if math.isnan(self._rate):
             return math.inf
-        return max(2 * self._limits.batch_links, self._rate * self._limits.wait_seconds)
+        return max(self._limits.batch_links, self._rate * self._limits.wait_seconds)
 
     def _full(self) -> Refusal:
         taken = self.waiting + self._in_hand
@@ -177,7 +174,7 @@ class Batcher:
         self._in_hand = links
         try:
             answers: Sequence[Fixes | Exception] = await loop.run_in_executor(
-                self._thread, answered, [one.heard for one in batch], self._locate
+                self._worker, answered, [one.heard for one in batch], self._locate
             )
         except Exception as error:  # whatever it was, the others must still be answered
             answers = [error] * len(batch)
@@ -194,9 +191,9 @@ class Batcher:
                 one.answer.set_result(answer)
 
     def _observe(self, links: int, seconds: float) -> None:
-        # A small batch costs almost as much as a larger one, and tells little of the rate.
-        if 2 * links < self._limits.batch_links:
-            return
         rate = links / max(seconds, 1e-6)
-        known = rate if math.isnan(self._rate) else self._rate
-        self._rate = known + _SMOOTHING * (rate - known)
+        # A small batch costs almost as much as a larger one: it tells more than nothing, no more.
+        if math.isnan(self._rate):
+            self._rate = rate
+        elif 2 * links >= self._limits.batch_links:
+            self._rate += _SMOOTHING * (rate - self._rate)

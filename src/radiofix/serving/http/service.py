@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from pydantic_core import to_json
@@ -18,6 +19,7 @@ from radiofix.serving.engines import Engine
 from radiofix.serving.fixes import Fixes
 from radiofix.serving.http.answers import answer, fixes_json
 from radiofix.serving.http.asking import Question, understand
+from radiofix.serving.http.background import model_thread
 from radiofix.serving.http.batching import Batcher
 from radiofix.serving.http.bodies import (
     Decoder,
@@ -39,6 +41,10 @@ from radiofix.serving.locating import locate
 from radiofix.serving.soundings import Heard
 
 USUAL = Limits()
+SMALL_BYTES, SMALL_JSON_BYTES = 2**18, 2**14
+"""Of bodies that the loop reads itself: to hand one to a thread costs more than to read it."""
+SMALL_FIXES = 64
+"""Likewise of an answer."""
 NOWHERE = Scene()
 T = TypeVar("T")
 
@@ -51,7 +57,7 @@ class Service:
         engine: Engine,
         scene: Scene = NOWHERE,
         limits: Limits = USUAL,
-        threads: int | None = None,
+        worker: ThreadPoolExecutor | None = None,
     ) -> None:
         """Takes a model, and what it is to be asked of.
 
@@ -59,15 +65,17 @@ class Service:
             engine: a model with a position head, on the CPU, and what runs it.
             scene: with stations that requests need not bring along, and what viewers are shown.
             limits: of what is taken.
-            threads: that torch computes with; None: as many as it takes.
+            worker: of `model_thread`, in which the model is called; None: a new one.
         """
         self.engine, self.name, self.limits = engine, engine.name, limits
         self.site, self.map = scene.site, to_json(map_told(scene))
         self.metrics = Metrics()
         self.broadcast = Broadcast(limits.listeners)
         self.live, self._channels = Live(limits.listeners), Channels()
-        self._batcher = Batcher(self._located, limits, self.metrics, threads)
+        self._worker = model_thread() if worker is None else worker
+        self._batcher = Batcher(self._located, limits, self.metrics, self._worker)
         self._intake = Intake(limits)
+        self._small = dataclasses.replace(limits, body_bytes=min(SMALL_BYTES, limits.body_bytes))
         # Bodies are unpacked and packed beside the loop, a few at a time.
         self._packers = ThreadPoolExecutor(2, "radiofix-body")
         # A file may take its reader long: nobody but other files waits for that.
@@ -80,8 +88,9 @@ class Service:
     def warm(self) -> None:
         """Has the example located: the first call of a model takes far longer than the others."""
         body = json.dumps(EXAMPLES["one link"]["value"]).encode()
+        question = understand(from_json(body, self.limits), None, self.limits)
         try:
-            self._located(understand(from_json(body, self.limits), None, self.limits).heard)
+            self._worker.submit(self._located, question.heard).result()
         except ValueError as error:
             logging.getLogger(__name__).warning("the example cannot be located: %s", error)
 
@@ -93,6 +102,7 @@ class Service:
             yield
         finally:
             await self._batcher.stop()
+            self._worker.shutdown()
             self._packers.shutdown()
             self._readers.shutdown()
 
@@ -104,11 +114,8 @@ class Service:
         """The answer to `POST /v1/locate`."""
         start = time.perf_counter()
         decode = decoder_of(request)
-        threads = self._readers if decode is from_file else self._packers
         async with self._intake.body(request) as body:
-            question = await asyncio.get_running_loop().run_in_executor(
-                threads, self._understood, decode, body, request.query_params
-            )
+            question = await self._question(decode, body, request.query_params)
         number, told = await self.fixed(question, start)
         return answer(self.name, question.site, number, told)
 
@@ -128,7 +135,10 @@ class Service:
             raise Refusal(422, str(error)) from error
         seconds = time.perf_counter() - start
         self.metrics.made(fixes)
-        told = await self._beside(fixes_json, fixes, question.site)
+        if len(fixes) <= SMALL_FIXES:
+            told = fixes_json(fixes, question.site)
+        else:
+            told = await self._beside(fixes_json, fixes, question.site)
         number = self.broadcast.tell(told, seconds)
         self.live.count(len(fixes))
         if self.live.watched:
@@ -142,10 +152,22 @@ class Service:
         kept = self._channels.find(key)
         return await self._beside(lambda: to_json(channel_told(kept)))
 
-    def _understood(self, decode: Decoder, body: bytes, query: Mapping[str, str]) -> Question:
+    async def _question(self, decode: Decoder, body: bytes, query: Mapping[str, str]) -> Question:
+        """What a body asks; a thread has the last word of all that is large, or seems wrong."""
+        most = SMALL_JSON_BYTES if decode is from_json else SMALL_BYTES
+        if len(body) <= most and decode is not from_file:
+            with suppress(Refusal):
+                return self._understood(decode, body, query, self._small)
+        threads = self._readers if decode is from_file else self._packers
+        return await asyncio.get_running_loop().run_in_executor(
+            threads, self._understood, decode, body, query, self.limits
+        )
+
+    def _understood(
+        self, decode: Decoder, body: bytes, query: Mapping[str, str], limits: Limits
+    ) -> Question:
         try:
-            asked = completed(decode(body, self.limits), query)
-            return understand(asked, self.site, self.limits)
+            return understand(completed(decode(body, limits), query), self.site, limits)
         except ValueError as error:
             raise Refusal(422, str(error)) from error
 
