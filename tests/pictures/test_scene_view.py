@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -204,8 +205,8 @@ def test_a_picture_that_fails_on_the_way_leaves_the_old_one(
     path = tmp_path / "scene.png"
     path.write_bytes(b"old")
 
-    def torn(self: Figure, target: Path, **_: object) -> None:
-        Path(target).write_bytes(b"half")
+    def torn(self: Figure, target: IO[bytes], **_: object) -> None:
+        target.write(b"half")
         raise OSError("disk full")
 
     figure = scene_picture(store.map, store=store)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import shapely
 
+from radiofix.files import whole_file
 from radiofix.serving.columns import LOCAL, Style
 from radiofix.serving.fixes import NO_TRACK, Fixes
 from radiofix.serving.formats import FORMATS, format_of
 from radiofix.serving.geodesy import Origin
-from radiofix.serving.whole import whole_file
 
 ORIGIN = Origin(48.1, 11.5, 520.0, 60.0)
 

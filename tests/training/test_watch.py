@@ -6,7 +6,8 @@ import os
 import pytest
 import torch
 
-from radiofix.training.checkpoints import RunFolder, write_whole
+from radiofix.files import write_whole
+from radiofix.training.checkpoints import RunFolder
 from radiofix.training.logs import Table
 from radiofix.training.watch import DivergedError, Watch
 

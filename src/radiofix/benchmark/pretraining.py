@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 from radiofix.data.store import open_paths
-from radiofix.training.checkpoints import RunFolder, provenance, write_whole
+from radiofix.files import write_whole
+from radiofix.training.checkpoints import RunFolder, provenance
 from radiofix.training.evaluate import held_out
 from radiofix.training.finetune import finetune
 from radiofix.training.launch import single
@@ -181,7 +182,7 @@ class Bench:
             return self._expect_same_start(_read(place))
         result = self._train(run)
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(place, (json.dumps(_plain(result)) + "\n").encode())
+        write_whole(place, json.dumps(_plain(result)) + "\n")
         self.tell(run, result)
         return result
 

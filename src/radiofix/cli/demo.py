@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from radiofix.demo.contest import hold
     from radiofix.demo.page import page
     from radiofix.demo.table import plain, rows
-    from radiofix.training.checkpoints import write_whole
+    from radiofix.files import write_whole
 
     begun = time.monotonic()
     contest = hold(
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         options.json or not sys.stderr.isatty(),
     )
     table = rows(contest)
-    write_whole(options.out, page(contest, table).encode())
+    write_whole(options.out, page(contest, table))
     figures = {
         "page": str(options.out),
         "phones": len(contest.links.users),

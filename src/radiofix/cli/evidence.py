@@ -120,7 +120,7 @@ def _bench(options: argparse.Namespace) -> int:
     from radiofix.benchmark.pages import markdown
     from radiofix.benchmark.report import ASKED, gather
     from radiofix.benchmark.runs.working import work
-    from radiofix.training.checkpoints import write_whole
+    from radiofix.files import write_whole
 
     if not options.table:
         bench = _planned(options)
@@ -129,7 +129,7 @@ def _bench(options: argparse.Namespace) -> int:
         asked = _asked(options)
         options.out.mkdir(parents=True, exist_ok=True)
         _tell(_plan(bench, options.processes))
-        write_whole(options.out / ASKED, (json.dumps(asked, indent=1) + "\n").encode())
+        write_whole(options.out / ASKED, json.dumps(asked, indent=1) + "\n")
         work(bench, options.processes, _tell)
     found = gather(options.out, options.only)
     say(options, found.plain(), markdown(found, {}))
@@ -140,9 +140,9 @@ def report(options: argparse.Namespace) -> int:
     """Writes both pages and the pictures."""
     from radiofix.benchmark.pages import html, markdown
     from radiofix.benchmark.report import gather
+    from radiofix.files import write_whole
     from radiofix.pictures.evidence_view import draw_curves, draw_distributions
     from radiofix.pictures.style import SUFFIXES, save
-    from radiofix.training.checkpoints import write_whole
 
     page = options.out or options.results / "report.html"
     if page.suffix != ".html":
@@ -163,8 +163,8 @@ def report(options: argparse.Namespace) -> int:
                 save(picture, folder / f"{figure.name}{suffix}")
             inline[figure.name] = (folder / f"{figure.name}.png").read_bytes()
             beside[figure.name] = f"{folder.name}/{figure.name}.png"
-    write_whole(page, html(found, inline).encode())
-    write_whole(page.with_suffix(".md"), markdown(found, beside).encode())
+    write_whole(page, html(found, inline))
+    write_whole(page.with_suffix(".md"), markdown(found, beside))
     told = {"html": str(page), "markdown": str(page.with_suffix(".md")), "missing": found.missing}
     say(options, told, f"{page}\n{page.with_suffix('.md')}\n{found.state}")
     return 0

@@ -43,14 +43,14 @@ def latent(options: argparse.Namespace) -> int:
     from radiofix.benchmark.held_out import HeldOut, opened
     from radiofix.benchmark.latent import report, tables
     from radiofix.data.store import open_paths
-    from radiofix.training.checkpoints import write_whole
+    from radiofix.files import write_whole
 
     asked = HeldOut(opened(options.run_folder), open_paths(options.store), options.users)
     found = report(asked, options.labels, options.station, options.bandwidth)
     if options.pictures is not None:
         found["pictured"] = _draw(asked, found, options.pictures)
     if options.out is not None:
-        write_whole(options.out, (json.dumps(found, indent=1) + "\n").encode())
+        write_whole(options.out, json.dumps(found, indent=1) + "\n")
     say(options, found, "\n\n".join(tables(found)))
     return 0
 

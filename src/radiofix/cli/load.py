@@ -36,8 +36,8 @@ def add_command_to(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run(options: argparse.Namespace) -> int:
     """Prints the figures; 1 where the server failed at a request."""
+    from radiofix.files import write_whole
     from radiofix.serving.load.measuring import Plan, measure
-    from radiofix.training.checkpoints import write_whole
 
     names = ("model", "engine", "threads", "clients", "links", "located", "seconds")
     plan = Plan(
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         found = measure(plan, Path(street), lambda what: print(f"{what} ...", file=sys.stderr))
     found = {"command": "radiofix bench serve " + " ".join(sys.argv[3:]), **found}
     if options.out is not None:
-        write_whole(options.out, (json.dumps(found, indent=1) + "\n").encode())
+        write_whole(options.out, json.dumps(found, indent=1) + "\n")
     say(options, found, told(found))
     failed = [found[phase]["statuses"].get("500", 0) for phase in ("capacity", "overload")]
     return int(any(failed))

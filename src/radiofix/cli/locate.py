@@ -289,9 +289,9 @@ def _write(
     blocks: Iterator[Fixes],
     counted: dict[str, int],
 ) -> None:
+    from radiofix.files import whole_file
     from radiofix.serving.columns import Style
     from radiofix.serving.formats import FORMATS as WRITERS
-    from radiofix.serving.whole import whole_file
 
     style = Style(origin, options.confidence / 100, options.track)
     with ExitStack() as stack:

@@ -79,7 +79,8 @@ def witnesses(options: argparse.Namespace) -> int:
 
     from radiofix.benchmark.witnesses import markdown, measure, plain
     from radiofix.data.store import open_paths
-    from radiofix.training.checkpoints import provenance, write_whole
+    from radiofix.files import write_whole
+    from radiofix.training.checkpoints import provenance
 
     store = open_paths(options.store)
     asked = {
@@ -88,7 +89,7 @@ def witnesses(options: argparse.Namespace) -> int:
     table = measure(store, **asked)
     found = {**asked, "rows": plain(table), **provenance(store, 0, torch.device("cpu"))}
     if options.out is not None:
-        write_whole(options.out, (json.dumps(found, indent=1) + "\n").encode())
+        write_whole(options.out, json.dumps(found, indent=1) + "\n")
     say(options, found, markdown(table))
     return 0
 

@@ -54,6 +54,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(options: argparse.Namespace) -> int:
     """Writes the places, and tells the error to expect with more labels."""
     from radiofix.data.store import open_paths
+    from radiofix.files import whole_file
     from radiofix.models.pretrained import load
     from radiofix.serving import places
     from radiofix.serving.learning import (
@@ -66,7 +67,6 @@ def run(options: argparse.Namespace) -> int:
     )
     from radiofix.serving.sites import site_of
     from radiofix.serving.survey import candidates, survey
-    from radiofix.serving.whole import whole_file
 
     if options.out.suffix not in places.FORMATS:
         raise ValueError(f"{options.out.name} is no table's name: end it in .csv or .geojson")

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCardData, ModelHubMixin, snapshot_download
-from safetensors.torch import save_file
+from safetensors.torch import save
 
+from radiofix.files import write_whole
 from radiofix.models import pretrained
 from radiofix.models.localizer import Localizer
 
@@ -36,10 +37,10 @@ class Shipment(ModelHubMixin, library_name=HOME, tags=list(TAGS)):
             )
         state = self.localizer.state_dict()
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-        save_file(weights, save_directory / pretrained.WEIGHTS)
-        (save_directory / pretrained.CARD).write_text(with_front_matter(record.card))
-        text = json.dumps(dict(record.config), indent=1) + "\n"
-        (save_directory / pretrained.CONFIG).write_text(text)
+        write_whole(save_directory / pretrained.WEIGHTS, save(weights))
+        write_whole(save_directory / pretrained.CARD, with_front_matter(record.card))
+        text = json.dumps(dict(record.config), indent=1)
+        write_whole(save_directory / pretrained.CONFIG, f"{text}\n")
 
     @classmethod
     def _from_pretrained(

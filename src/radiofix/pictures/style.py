@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,8 @@ from matplotlib.path import Path as Path2D
 from numpy.typing import NDArray
 from shapely.geometry import Polygon
 from shapely.geometry.polygon import orient
+
+from radiofix.files import whole_file
 
 # Okabe and Ito's palette: told apart by every common kind of colour vision, and in grey.
 BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
@@ -131,13 +132,8 @@ def save(figure: Figure, path: str | Path) -> Path:
     if path.suffix not in SUFFIXES:
         raise ValueError(f"{path.name} is no picture's name: end it in {' or '.join(SUFFIXES)}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
     # A date in the file would make the same picture differ from day to day.
     metadata = {"Date": None} if path.suffix == ".svg" else {}
-    try:
-        with house_style():
-            figure.savefig(partial, dpi=DPI, metadata=metadata)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with house_style(), whole_file(path) as file:
+        figure.savefig(file, format=path.suffix[1:], dpi=DPI, metadata=metadata)
     return path

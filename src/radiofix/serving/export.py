@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from radiofix.data.store import PathStore
+from radiofix.files import whole_file
 from radiofix.models.localizer import Localizer
 from radiofix.serving.onnx.accuracy import MOST, Accuracy, Cost, accuracy, labelled_links
 from radiofix.serving.onnx.localizer import OnnxLocalizer
@@ -23,7 +24,6 @@ from radiofix.serving.onnx.quantizing import quantize
 from radiofix.serving.onnx.session import INPUTS, OUTPUTS, needed, tensors_of
 from radiofix.serving.onnx.trials import TOLERANCE, Agreement, Trial, agreement, size_of, trials
 from radiofix.serving.soundings import Reading
-from radiofix.serving.whole import whole_file
 from radiofix.version import __version__
 
 OPSET = 20

@@ -7,7 +7,6 @@ goes on where it was; the store itself is written whole, from the units in their
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -20,6 +19,7 @@ import numpy as np
 from radiofix.data import schema
 from radiofix.data.splits import RANDOM_SIZES, expect_sizes, put_splits
 from radiofix.data.store import CHUNK_USERS, Map, StoreError, StoreWriter, expect_new
+from radiofix.files import whole_file, write_whole
 from radiofix.scenes import catalogue
 from radiofix.scenes.scene import Scene
 from radiofix.tracing.engines import Engine, in_process
@@ -83,7 +83,7 @@ def _unit_folder(out: Path, identity: Mapping[str, Any], resume: bool) -> Path:
             )
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    _write_whole(record, text.encode())
+    write_whole(record, text)
     return folder
 
 
@@ -106,17 +106,8 @@ def _unit_file(folder: Path, number: int) -> Path:
 
 
 def _keep(folder: Path, number: int, found: PathArrays) -> None:
-    final = _unit_file(folder, number)
-    partial = final.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with whole_file(_unit_file(folder, number)) as file:
         np.savez(file, allow_pickle=False, **found)
-    os.replace(partial, final)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
 
 
 def _attributes(

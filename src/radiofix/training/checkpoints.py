@@ -6,7 +6,6 @@ import io
 import json
 import os
 import platform
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,22 +15,11 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from radiofix.data.store import PathStore
+from radiofix.files import write_whole
 from radiofix.version import __version__
 
 LAST, BEST = "last.pt", "best.pt"
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file beside its place and moves it there once it is on the disk."""
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
-    try:
-        partial.write_bytes(content)
-        _flush(partial, os.O_RDWR)
-        partial.replace(path)
-        _flush(path.parent, os.O_RDONLY)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 class RunFolder:
@@ -71,7 +59,7 @@ class RunFolder:
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Writes a JSON file."""
         text = json.dumps(content, indent=1) + "\n"
-        write_whole(self.path / name, text.encode())
+        write_whole(self.path / name, text)
 
     def weights(self) -> dict[str, Tensor]:
         """The final weights."""
@@ -115,11 +103,3 @@ def _identity(store: PathStore) -> dict[str, Any]:
         "scenario": attributes.get("scenario"),
         "sha256": attributes.get("sha256"),
     }
-
-
-def _flush(path: Path, mode: int) -> None:
-    handle = os.open(path, mode)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

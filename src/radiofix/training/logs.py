@@ -12,6 +12,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from radiofix.files import write_whole
+
 JUDGED = "validation.csv"
 """In a run's folder: the figures of its validation users, step by step."""
 
@@ -42,7 +44,7 @@ class Table:
             return
         whole = [line for line in self.path.read_text().splitlines(True) if line.endswith("\n")]
         kept = [line for line in whole if not line[0].isdigit() or int(line.split(",")[0]) <= step]
-        self.path.write_text("".join(kept))
+        write_whole(self.path, "".join(kept))
 
 
 class Logs:

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from safetensors.torch import save as to_bytes
 
+from radiofix.files import write_whole
 from radiofix.models.localizer import Localizer
 from radiofix.models.parts import Part
 from radiofix.models.pretrained import CARD, CONFIG, FOLDER, WEIGHTS
 from radiofix.objectives.simulated import Simulated
-from radiofix.training.checkpoints import write_whole
 from radiofix.types import Truth
 
 WORLDS = 4096
@@ -38,8 +38,8 @@ def ship(
         "head": head.plain,
     }
     write_whole(folder / WEIGHTS, to_bytes(weights))
-    write_whole(folder / CARD, card(localizer, config).encode())
-    write_whole(folder / CONFIG, (json.dumps(config, indent=1) + "\n").encode())
+    write_whole(folder / CARD, card(localizer, config))
+    write_whole(folder / CONFIG, json.dumps(config, indent=1) + "\n")
     return folder
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from radiofix.benchmark.runs.answers import Answers
 from radiofix.benchmark.runs.lessons import Lesson, Trial
-from radiofix.training.checkpoints import write_whole
+from radiofix.files import write_whole
 
 Array = NDArray[np.float64]
 RUNS = "runs"
@@ -101,7 +101,7 @@ def write(out: Path, outcome: Outcome) -> Path:
     """Puts an outcome in its place, whole or not at all; a failure told there is forgotten."""
     place = out / outcome.run.file
     place.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(place, (json.dumps(_plain(outcome)) + "\n").encode())
+    write_whole(place, json.dumps(_plain(outcome)) + "\n")
     place.with_suffix(FAILED).unlink(missing_ok=True)
     return place
 
@@ -111,7 +111,7 @@ def write_failure(out: Path, run: Run, reason: str) -> None:
     place = (out / run.file).with_suffix(FAILED)
     place.parent.mkdir(parents=True, exist_ok=True)
     line = re.sub(r"(?<!\S)/\S*/", "", " ".join(reason.split()))
-    write_whole(place, (line[:500] + "\n").encode())
+    write_whole(place, line[:500] + "\n")
 
 
 def read(out: Path, run: Run) -> Outcome | None:

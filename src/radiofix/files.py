@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, although they are written piece by piece."""
+"""Files that are there whole or not at all, even where the power fails."""
 
 from __future__ import annotations
 
@@ -22,15 +22,23 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     try:
         with partial.open("wb") as file:
             yield file
-            # A writer may have closed the file with itself.
-            if not file.closed:
-                file.flush()
-                os.fsync(file.fileno())
+        # Anew, for a writer may have closed the file itself.
+        _flush(partial, os.O_RDWR)
         partial.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _flush(path.parent, os.O_RDONLY)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Writes a file whole or not at all; texts in UTF-8."""
+    with whole_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def _flush(path: Path, mode: int) -> None:
+    handle = os.open(path, mode)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
