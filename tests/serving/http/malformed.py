@@ -245,7 +245,8 @@ def main() -> int:
             request = source.request()
             response = answered(client, {**request, "url": url + request["url"]})
             if server.process.poll() is not None:
-                wrongs.append(f"request {number}: the server is gone")
+                code = server.process.returncode
+                wrongs.append(f"request {number}: the server is gone, status {code}")
                 break
             statuses[response.status_code] += 1
             if found := wrong(response):
