@@ -10,7 +10,7 @@ import torch
 import radiofix
 from miniature import write_miniature
 from radiofix.benchmark.pretraining import every
-from radiofix.benchmark.pretraining_table import compared, markdown, rows
+from radiofix.benchmark.pretraining_table import compared, markdown, rows, settled
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -18,6 +18,13 @@ README = (ROOT / "README.md").read_text()
 
 def result(name):
     return json.loads((ROOT / "results" / name).read_text())
+
+
+def compared_row(condition, labels, method):
+    """Of the table of `bench pretraining --compare`."""
+    key = condition, labels, method
+    table = settled(rows(every(ROOT / "results/pretraining")))
+    return next(r for r in table if (r.condition, r.labels, r.method) == key)
 
 
 def test_the_whole_scenarios_size_and_time_are_those_measured():
@@ -71,10 +78,16 @@ def test_what_stations_agree_on_and_what_it_teaches_is_as_measured():
     found = result("radiofix-nano-o1-zero-labels.json")["evaluate"]
     told = f"{found['median']:.2f} m at the median, {found['p90']:.1f} m at 90 %"
     assert f"{told}, {found['mean']:.2f} m mean" in README
-    scratch = result("pretraining/region-clean/scratch-1000-seed0-rate0.0003-steps1200.json")
-    errors = torch.tensor(scratch["errors"])
-    each = errors.quantile(0.5), errors.quantile(0.9), errors.mean()
-    assert "{:.2f}, {:.1f} and {:.2f} m".format(*each) in README
+    scratch = compared_row("region-clean", 1_000, "scratch")
+    assert f"{scratch.median:.2f}, {scratch.p90:.1f} and {scratch.mean:.2f} m" in README
+    assert scratch.seeds == 3
+
+
+def test_what_250_labels_give_is_as_measured():
+    for condition in ("region-clean", "region-noisy", "region-hidden"):
+        pair = [compared_row(condition, 250, method) for method in ("witnessed", "scratch")]
+        assert "{:.2f} and {:.2f} m".format(*(row.mean for row in pair)) in README
+        assert [row.seeds for row in pair] == [3, 3]
 
 
 def test_what_telling_stations_apart_brought_is_as_measured():
