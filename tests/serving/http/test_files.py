@@ -8,7 +8,7 @@ import pytest
 import scipy.io
 
 from radiofix.serving.http import files
-from radiofix.serving.http.bodies import FILES
+from radiofix.serving.http.bodies import ARROW, FILES
 from radiofix.serving.http.limits import Limits
 from radiofix.serving.sites import Site
 from radiofix.types import Station
@@ -114,3 +114,12 @@ def test_a_reader_that_crashes_or_hangs_is_a_refusal_and_the_server_lives(tmp_pa
     monkeypatch.setattr(files, "SECONDS", 60.0)
     (response,) = ask(service_of(), posted(body, HDF5))
     assert positions(response).shape == (3, 3)
+
+
+def test_a_table_that_breaks_libarrow_does_not_break_the_server(monkeypatch):
+    """A damaged stream once did: of 10,000 wrong requests one was a segmentation fault in it."""
+    pytest.importorskip("pyarrow")
+    with monkeypatch.context() as broken:
+        broken.setattr(files, "translate", die)
+        (response,) = ask(service_of(), posted(b"damaged", ARROW))
+    assert "its reader broke" in refused(response, 400)

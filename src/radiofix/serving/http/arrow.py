@@ -8,6 +8,7 @@ import json
 import math
 import struct
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,18 +30,20 @@ def available() -> bool:
     return importlib.util.find_spec("pyarrow") is not None
 
 
-def read_arrow(body: bytes, names: Collection[str], most: int) -> Mapping[str, Any]:
+def read_arrow(path: Path, names: Collection[str], most: int) -> Mapping[str, Any]:
     """The columns of an uncompressed stream as arrays, and its settings as they were sent.
 
+    A damaged stream may end the process that reads it: libarrow trusts offsets that it was sent.
+
     Args:
-        body: the stream.
+        path: of the stream.
         names: to be read; what else is there is not looked at.
         most: bytes of all of them.
     """
     arrow, ipc = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.ipc")
     try:
         batches = []
-        for number, message in enumerate(ipc.MessageReader.open_stream(body)):
+        for number, message in enumerate(ipc.MessageReader.open_stream(path.read_bytes())):
             if number == 0:
                 schema = ipc.read_schema(message)
                 continue

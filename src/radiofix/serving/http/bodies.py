@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from radiofix.data.store import Array
 from radiofix.serving.http import arrow
 from radiofix.serving.http.asking import Asked, names_of
-from radiofix.serving.http.files import read_file
+from radiofix.serving.http.files import read_apart, read_file
 from radiofix.serving.http.limits import Limits
 from radiofix.serving.http.npz import read_npz
 from radiofix.serving.http.refusals import Refusal
@@ -157,7 +158,7 @@ def from_file(body: bytes, limits: Limits) -> Asked:
 
 def from_arrow(body: bytes, limits: Limits) -> Asked:
     """Large requests from the world of tables."""
-    read = _refused(arrow.read_arrow, body, limits)
+    read = _refused(partial(read_apart, reader=arrow.read_arrow), body, limits)
     found = {
         name: values if isinstance(values, np.ndarray) else _even(name, values)
         for name, values in read.items()
@@ -173,6 +174,8 @@ DECODERS: Mapping[str, Decoder] = {
     **dict.fromkeys(FILES, from_file),
 }
 """By the media type of the body."""
+APART = (from_arrow, from_file)
+"""Those that wait for a process of their own."""
 
 
 def _refused(

@@ -22,11 +22,11 @@ from radiofix.serving.http.asking import Question, understand
 from radiofix.serving.http.background import model_thread
 from radiofix.serving.http.batching import Batcher
 from radiofix.serving.http.bodies import (
+    APART,
     Decoder,
     Intake,
     completed,
     decoder_of,
-    from_file,
     from_json,
 )
 from radiofix.serving.http.channels import Channels, Kept, Key, channel_told, kept_of
@@ -155,10 +155,10 @@ class Service:
     async def _question(self, decode: Decoder, body: bytes, query: Mapping[str, str]) -> Question:
         """What a body asks; a thread has the last word of all that is large, or seems wrong."""
         most = SMALL_JSON_BYTES if decode is from_json else SMALL_BYTES
-        if len(body) <= most and decode is not from_file:
+        if len(body) <= most and decode not in APART:
             with suppress(Refusal):
                 return self._understood(decode, body, query, self._small)
-        threads = self._readers if decode is from_file else self._packers
+        threads = self._readers if decode in APART else self._packers
         return await asyncio.get_running_loop().run_in_executor(
             threads, self._understood, decode, body, query, self.limits
         )

@@ -1,17 +1,19 @@
 """Files of strangers to .npz, in a process of its own that may break, grow or hang without harm.
 
-HDF5 and MATLAB are read by libraries of C that were not written for hostile files: what goes wrong
-there ends this process and not the server's.
+HDF5, MATLAB and Arrow are read by libraries of C that were not written for hostile files: what goes
+wrong there ends this process and not the server's.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import math
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -22,33 +24,46 @@ from radiofix.serving.pieces import open_arrays
 
 TITLE = "the file"
 WELL, WRONG = b"+", b"-"
-"""First byte of what is told: an .npz follows, or a reason."""
+"""First byte of what is told: JSON, a line's end and an .npz follow, or a reason."""
+END = b"\n"
 SPARE_BYTES = 2**28
 """Memory beside the arrays."""
 COPIES = 8
 """Of the arrays, that readers may hold at a time."""
 CPU_SECONDS = 20
+Reader = Callable[[Path, Sequence[str], int], Mapping[str, Any]]
+"""Of a path, names, and the bytes that the arrays may have at most: arrays, and what is none."""
 
 
-def translate(path: str, names: Sequence[str], most: int, told: Connection) -> None:
-    """Tells the arrays of a file, or why it cannot be read; what a process of its own runs.
+def translate(path: str, names: Sequence[str], most: int, reader: Reader, told: Connection) -> None:
+    """Tells what a file holds, or why it cannot be read; what a process of its own runs.
 
     Args:
         path: of the file.
         names: to be read, where they are there.
         most: bytes of all of them.
+        reader: of such files.
         told: end of a pipe.
     """
     _confine(most)
     try:
+        found = reader(Path(path), names, most)
+        plain = {name: v for name, v in found.items() if not isinstance(v, np.ndarray)}
         out = io.BytesIO()
-        np.savez(out, allow_pickle=False, **arrays_of(Path(path), names, most))
+        np.savez(out, allow_pickle=False, **{n: v for n, v in found.items() if n not in plain})
+        answer = WELL + json.dumps(plain).encode() + END + out.getvalue()
     # Libraries raise what they like, and running out of memory is one of the things that happen.
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         told.send_bytes(WRONG + reason.encode(errors="replace"))
     else:
-        told.send_bytes(WELL + out.getbuffer())
+        told.send_bytes(answer)
+
+
+def parted(told: bytes) -> tuple[dict[str, Any], bytes]:
+    """What is no array, and an .npz of all that is, of what was well."""
+    plain, _, arrays = told.removeprefix(WELL).partition(END)
+    return json.loads(plain), arrays
 
 
 def arrays_of(path: Path, names: Sequence[str], most: int) -> dict[str, Array]:
