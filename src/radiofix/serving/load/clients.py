@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 CONNECTIONS = 1000
 """Open at a time, at most."""
+PAUSE = 0.02
+"""Of a client that was sent away [s]; `radiofix.Client` waits for the second that it is told."""
 GOOD, BUSY, LOST = "200", "503", "lost"
 
 
@@ -28,7 +30,7 @@ class Connection:
         self.port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, request: bytes, seen: Seen) -> None:
+    async def ask(self, request: bytes, seen: Seen) -> str:
         """Sends a request and notes what came; once more where an idle connection was closed."""
         start = time.perf_counter()
         for _ in range(2):
@@ -40,8 +42,9 @@ class Connection:
             seen.statuses[status] += 1
             if status == GOOD:
                 seen.seconds.append(time.perf_counter() - start)
-            return
+            return status
         seen.statuses[LOST] += 1
+        return LOST
 
     async def _answer(self, request: bytes) -> str:
         if self._streams is None:
@@ -65,13 +68,14 @@ class Connection:
 
 
 async def in_turn(port: int, request: bytes, clients: int, seconds: float) -> Seen:
-    """Every client asks again as soon as it is answered."""
+    """Every client asks again as soon as it is answered, a moment later where it was sent away."""
     until, seen = time.perf_counter() + seconds, Seen()
 
     async def one() -> None:
         connection = Connection(port)
         while time.perf_counter() < until:
-            await connection.ask(request, seen)
+            if await connection.ask(request, seen) == BUSY:
+                await asyncio.sleep(PAUSE)
         connection.close()
 
     await asyncio.gather(*(one() for _ in range(clients)))
