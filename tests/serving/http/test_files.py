@@ -91,12 +91,12 @@ def test_text_and_objects_are_no_numbers(tmp_path):
     assert "no numbers" in refusal(tmp_path / "text.h5")
 
 
-def die(path, names, most, told):
+def die(*task):
     """As a library of C does that a file has led astray."""
     os.abort()
 
 
-def hang(path, names, most, told):
+def hang(*task):
     """As one does that a file has led in a circle."""
     import time
 
