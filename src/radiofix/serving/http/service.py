@@ -88,8 +88,8 @@ class Service:
     def warm(self) -> None:
         """Has the example located: the first call of a model takes far longer than the others."""
         body = json.dumps(EXAMPLES["one link"]["value"]).encode()
-        question = understand(from_json(body, self.limits), None, self.limits)
         try:
+            question = understand(from_json(body, self.limits), None, self.limits)
             self._worker.submit(self._located, question.heard).result()
         except ValueError as error:
             logging.getLogger(__name__).warning("the example cannot be located: %s", error)
