@@ -1,6 +1,7 @@
 """What ONNX Runtime says of a channel is what torch says of it, or nothing is written."""
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from radiofix.serving.http.service import Service
 from radiofix.serving.onnx import accuracy as costs
 from radiofix.serving.onnx.localizer import OnnxLocalizer
 from radiofix.serving.onnx.networks import RealLocalizer
-from radiofix.serving.onnx.session import tensors_of
+from radiofix.serving.onnx.session import Session, tensors_of
 from radiofix.serving.onnx.trials import agreement, trials
 from radiofix.serving.onnx.waves import RealSounding, strongest_wave
 from radiofix.serving.soundings import Reading
@@ -157,6 +158,23 @@ def test_what_is_written_agrees_with_torch_for_any_array_band_and_number_of_link
     one, all_ = runs.fix(many[7:8]), runs.fix(many)
     torch.testing.assert_close(one.position[0], all_.position[7], atol=1e-3, rtol=0)
     assert len(runs.fix(many[:0])) == 0
+
+
+def test_links_are_shared_out_among_threads_in_order(street, exported, monkeypatch):
+    _, made = exported
+    many, seen = sounded(street, 4, 16)[:40], []
+    run = Session.run
+
+    def watched(session, sounding):
+        seen.append((threading.current_thread().name.partition("_")[0], len(sounding)))
+        return run(session, sounding)
+
+    monkeypatch.setattr(Session, "run", watched)
+    alone, shared = (OnnxLocalizer(made.path, threads=threads).fix(many) for threads in (1, 3))
+    assert seen[0] == ("MainThread", 40)
+    assert sorted(seen[1:]) == [("radiofix-onnx", 12), ("radiofix-onnx", 14), ("radiofix-onnx", 14)]
+    torch.testing.assert_close(shared.position, alone.position, atol=1e-3, rtol=0)
+    torch.testing.assert_close(shared.covariance, alone.covariance, atol=1e-2, rtol=1e-3)
 
 
 def test_locating_takes_what_a_localizer_takes(street, exported):

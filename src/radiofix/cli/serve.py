@@ -61,7 +61,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--threads",
         type=positive_int,
         default=None,
-        help="of the model; None: as it likes",
+        help="of the model; None: all cores but one, which talks to clients",
     )
 
 
@@ -69,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
     """Serves until it is told to stop; what was taken is finished."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise ValueError(f"serving needs {missing[0]}: pip install 'radiofix[serve]'")
+    from radiofix.serving.cores import all_but_one
     from radiofix.serving.http.app import create_app
     from radiofix.serving.http.background import model_thread
     from radiofix.serving.http.limits import Limits
@@ -84,8 +85,9 @@ def run(options: argparse.Namespace) -> int:
         body_bytes=int(options.max_mb * MEGABYTE),
     )
     model, scene, companions = _played(options)
-    worker = model_thread(options.threads)
-    ready = worker.submit(engine, options, model, options.threads).result()
+    threads = options.threads or all_but_one()
+    worker = model_thread(threads)
+    ready = worker.submit(engine, options, model, threads).result()
     service = Service(ready, scene, limits, worker)
     service.warm()
 

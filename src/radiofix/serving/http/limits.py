@@ -19,7 +19,7 @@ class Limits:
     """The longest that a request waits for others to join it."""
     queue_links: int = 256
     """Waiting at most; a larger request waits piece by piece."""
-    wait_seconds: float = 0.08
+    wait_seconds: float = 0.1
     """In which whoever is taken may expect an answer: on a slow machine fewer are."""
     body_bytes: int = 32 * MEGABYTE
     """Of a request, as sent and unpacked."""

@@ -14,6 +14,9 @@ from fastapi import FastAPI
 
 STOPPING_SECONDS = 60
 """In which requests that were taken must be answered after the signal to stop."""
+HANDLES = 32
+"""On the one socket. uvloop takes a single new client from each at every turn of its loop: where a
+turn takes milliseconds, the last of a thousand that come at once would wait for seconds."""
 
 
 class _Announced(uvicorn.Server):
@@ -38,7 +41,7 @@ def run(app: FastAPI, host: str, port: int, announce: Callable[[str], None]) -> 
         port: to listen on; 0 takes a free one.
         announce: is told the server's address once it listens.
     """
-    listening = _socket(host, port)
+    listening = listen(host, port)
     config = uvicorn.Config(
         app,
         log_level=logging.WARNING,
@@ -48,7 +51,7 @@ def run(app: FastAPI, host: str, port: int, announce: Callable[[str], None]) -> 
         timeout_graceful_shutdown=STOPPING_SECONDS,
         ws_max_size=1024,
     )
-    server = _Announced(config, lambda: announce(_address(listening)))
+    server = _Announced(config, lambda: announce(_address(listening[0])))
 
     def stop(number: int, frame: FrameType | None) -> None:
         server.should_exit = True
@@ -60,15 +63,17 @@ def run(app: FastAPI, host: str, port: int, announce: Callable[[str], None]) -> 
     # What is there by now stays: to go through all of it for garbage halts every answer for 0.2 s.
     gc.collect()
     gc.freeze()
-    server.run(sockets=[listening])
+    server.run(sockets=listening)
     if not server.started:
         raise ValueError("the server did not start: the lines above say why")
 
 
-def _socket(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> list[socket.socket]:
+    """A socket that listens, by so many handles that a crowd is let in at once."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        first = socket.create_server((host, port), family=family, backlog=2048)
+        return [first, *(first.dup() for _ in range(HANDLES - 1))]
     except (OSError, OverflowError) as error:
         raise ValueError(f"cannot listen on {host}:{port}: {error}; try another --port") from error
 

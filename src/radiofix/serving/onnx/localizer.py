@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 from jaxtyping import Complex
 from torch import Tensor
 
-from radiofix.models.localizer import LINKS
 from radiofix.physics.channel import Channel
+from radiofix.serving.cores import usable
 from radiofix.serving.onnx.session import Session
 from radiofix.types import Fix, Sounding, Station
+
+FEWEST, MOST = 8, 64
+"""Links of a call: fewer cost a tenth more each, more do not fit the cache any better."""
 
 
 class OnnxLocalizer:
@@ -23,9 +28,11 @@ class OnnxLocalizer:
 
         Args:
             path: of the file.
-            threads: of ONNX Runtime; None: as many as there are cores.
+            threads: among which links are shared out; None: one a core.
         """
-        self._session = Session(path, threads)
+        self._session = Session(path)
+        self._threads = usable() if threads is None else threads
+        self._helpers = ThreadPoolExecutor(self._threads, "radiofix-onnx")
 
     @property
     def facts(self) -> dict[str, str]:
@@ -46,10 +53,13 @@ class OnnxLocalizer:
         if not len(sounding):
             position = torch.zeros(0, 3, dtype=torch.float64)
             return Fix(position, position[:, :, None].expand(0, 3, 3), torch.zeros(0).bool())
-        parts = [
-            self._session.run(sounding[slice(start, start + LINKS)])
-            for start in range(0, len(sounding), LINKS)
-        ]
+        links = min(MOST, max(FEWEST, math.ceil(len(sounding) / self._threads)))
+        shares = [sounding[slice(at, at + links)] for at in range(0, len(sounding), links)]
+        if min(self._threads, len(shares)) == 1:
+            parts = [self._session.run(share) for share in shares]
+        else:
+            # Threads are made where they are first asked for, as patient as who asks.
+            parts = list(self._helpers.map(self._session.run, shares))
         return Fix(
             torch.cat([part.position for part in parts]),
             torch.cat([part.covariance for part in parts]),
