@@ -98,6 +98,22 @@ def test_the_numbers_of_the_tables_are_those_of_the_files(results):
     assert low < error.mean() < high
 
 
+def test_in_short_each_method_has_one_number_a_question_and_the_paper_its_own(results):
+    page = markdown(gather(results), {})
+    part = page[page.index("## In short") : page.index("## Fig.")]
+    assert part.index("Split region") < part.index("Split random")
+    head, rows = table(part + "\n\n\n", "Split random")
+    assert head == ["method", "position, mean [m]", "50 MHz"]
+    (clean,), wide = BY_NAME["fig10a"].at("random"), BY_NAME["fig10c"].at("random")[-1]
+    means = [errors(WITH_PAPER, p.lesson, p.test, 0).mean() for p in (clean, wide)]
+    assert rows[WITH_PAPER] == [f"{mean:.2f}" for mean in means]
+    assert rows["LWLM, paper"] == ["0.67", ""]
+    assert rows["OMP, paper"] == ["3.68*", ""]
+    assert rows["nearest label [m]"] == ["0.7", "0.7"]
+    _, apart = table(part, "Split region")
+    assert not [name for name in apart if "paper" in name]
+
+
 def test_a_curve_has_the_papers_row_below_ours(results):
     page = markdown(gather(results), {})
     head, rows = table(page[page.index("Fig. 10c") :], "Split random")

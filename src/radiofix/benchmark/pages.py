@@ -9,6 +9,7 @@ from statistics import median
 
 from radiofix.benchmark.blocks import Block, Bullets, Code, Heading, Picture, Table, Text
 from radiofix.benchmark.contrasts import contrast
+from radiofix.benchmark.digest import digest
 from radiofix.benchmark.report import Cell, Figure, Report
 from radiofix.benchmark.runs.printed import Printed
 from radiofix.benchmark.runs.protocols import RANDOM
@@ -87,6 +88,8 @@ def contents(report: Report) -> list[Block]:
         Text(report.subject.caution),
         Text(INTERVALS),
     ]
+    if tables := digest(report):
+        blocks += [Heading("In short", anchor="short"), *tables]
     for figure in report.figures:
         if figure.cells:
             blocks += _figure(figure)

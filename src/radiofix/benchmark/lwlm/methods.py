@@ -29,19 +29,24 @@ def _sight_heads() -> dict[str, Any]:
     }
 
 
-def _fusion(estimator: str, dim: int) -> dict[str, Any]:
-    own = {"class_path": estimator, "init_args": {"dim": dim}}
-    return {"class_path": f"{_HEADS}.FusionHead", "init_args": {"estimator": own}}
+def _fusion(estimator: Mapping[str, Any]) -> dict[str, Any]:
+    return {"class_path": f"{_HEADS}.FusionHead", "init_args": {"estimator": estimator}}
 
 
 def _recipe_each(way: str) -> Mapping[str, str]:
     return {name: way.format(name) for name in QUESTIONS}
 
 
-_SWIT_HEADS = {**_sight_heads(), "fusion": _fusion(f"{_HEADS}.PositionHead", 384)}
-_NANO_HEADS = {
+_SWIT_HEADS = {
     **_sight_heads(),
-    "fusion": _fusion("radiofix.models.frame.FrameHead", 128),
+    "fusion": _fusion({"class_path": f"{_HEADS}.PositionHead", "init_args": {"dim": 384}}),
+}
+_FRAME = {"class_path": "radiofix.models.frame.FrameHead", "init_args": {"dim": 128}}
+_NANO_HEADS = {
+    # What was learnt of positions serves times and angles too, with and without pretraining.
+    "toa": {"class_path": f"{_HEADS}.ImpliedToaHead", "init_args": {"estimator": _FRAME}},
+    "aoa": {"class_path": f"{_HEADS}.ImpliedAoaHead", "init_args": {"estimator": _FRAME}},
+    "fusion": _fusion(_FRAME),
 }
 _LWLM = Network(BASE, "lwlm", _recipe_each("lwlm/{}.yaml"))
 _NANO = Network(

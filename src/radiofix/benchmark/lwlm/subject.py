@@ -8,7 +8,7 @@ from radiofix.benchmark.lwlm.protocols import AGENDA
 from radiofix.benchmark.lwlm.scales import SCALES
 from radiofix.benchmark.runs.printed import Printed
 from radiofix.benchmark.runs.protocols import Protocol
-from radiofix.benchmark.runs.subject import Subject
+from radiofix.benchmark.runs.subject import Column, Subject
 
 
 def _printed(figure: str, x: float, method: str) -> tuple[Printed, ...]:
@@ -43,4 +43,17 @@ SUBJECT = Subject(
     words={"mean": "mean", "p50": "50 %"},
     remarks={},
     held_against={},
+    digest=(
+        Column("ToA, 50 % [m]", "fig8", 10_000),
+        Column("AoA, 50 % [°]", "fig9", 10_000),
+        Column("position, mean [m]", "fig10a", 10_000),
+        Column("of 2,000 labels", "fig10b", 2_000),
+        Column("of 250 labels", "fig10b", 250),
+        Column("50 MHz", "fig10c", 50),
+        Column("every 5th pilot", "fig10d", 5),
+        Column("10 dB", "snr", 10),
+        Column("four stations", "fig11c", 10_000),
+        Column("four, 2,000 labels", "fig11c", 2_000),
+        Column("out of sight", "hidden", 10_000),
+    ),
 )

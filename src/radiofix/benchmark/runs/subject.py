@@ -12,6 +12,22 @@ from radiofix.benchmark.runs.scales import Scale
 
 
 @dataclass(frozen=True)
+class Column:
+    """Of the table that tells the most in little."""
+
+    title: str
+    """With the statistic and the unit."""
+    figure: str
+    x: float
+    """On the figure's axis."""
+
+    @property
+    def place(self) -> tuple[str, float]:
+        """Where its numbers are."""
+        return self.figure, self.x
+
+
+@dataclass(frozen=True)
 class Subject:
     """One paper's bench."""
 
@@ -35,6 +51,8 @@ class Subject:
     """What must be known beside a figure, by the figure's name."""
     held_against: Mapping[str, str]
     """The method that all others of a figure are held against, by the figure's name."""
+    digest: tuple[Column, ...] = ()
+    """What stands in one table above all figures."""
 
     def scale(self, name: str) -> Scale:
         """A scale by its name."""
