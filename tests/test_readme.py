@@ -9,6 +9,7 @@ import torch
 
 import radiofix
 from miniature import write_miniature
+from radiofix.benchmark.digest import digest
 from radiofix.benchmark.pretraining import every
 from radiofix.benchmark.pretraining_table import compared, markdown, rows, settled
 
@@ -139,6 +140,13 @@ def test_the_page_of_results_compares_what_the_files_hold():
     page = (ROOT / "docs/results.md").read_text()
     told = page.split("<!-- radiofix bench pretraining --compare -->")[1].split("<!-- end -->")[0]
     assert told.strip() == compared(rows(every(ROOT / "results/pretraining"))).strip()
+
+
+def test_the_page_of_results_holds_the_bench_in_short():
+    page = (ROOT / "docs/results.md").read_text()
+    told = page.split("<!-- radiofix report results/lwlm-laptop -->")[1].split("<!-- end -->")[0]
+    tables = digest(gather(ROOT / "results/lwlm-laptop"))
+    assert told.strip() == "\n\n".join(table.markdown({}) for table in tables)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/getting-started.md", "docs/channels.md"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,7 @@ class Localizer(nn.Module):
 
     @torch.no_grad()
     def calibrate(
-        self, training: Sequence[Sounding], validation: Sequence[tuple[Sounding, Truth]]
+        self, training: Iterable[Sounding], validation: Iterable[tuple[Sounding, Truth]]
     ) -> None:
         """Makes uncertainty honest, by links trained on and by labelled ones held out."""
         learning = self.training

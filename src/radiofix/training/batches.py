@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -253,11 +254,13 @@ class LabelledBatches:
 
     def all(self, generator: torch.Generator) -> list[tuple[Sounding, Truth]]:
         """Every user's links to all stations, batch by batch, in the order of the store."""
+        return list(self.each(generator))
+
+    def each(self, generator: torch.Generator) -> Iterator[tuple[Sounding, Truth]]:
+        """The same, one batch after the other: those of many users take gigabytes."""
         users = torch.arange(len(self.pool.reachable), device=self.pool.reachable.device)
-        return [
-            self._links(user, self.pool.reachable[user], generator)
-            for user in torch.split(users, self.epochs.batch)
-        ]
+        for user in torch.split(users, self.epochs.batch):
+            yield self._links(user, self.pool.reachable[user], generator)
 
     def _kept(
         self, reachable: Bool[Tensor, "user station"], generator: torch.Generator

@@ -190,7 +190,7 @@ def _calibrate(
     """Makes the covariances of fixes honest on validation users, where the head gives positions."""
     if isinstance(module.localizer.head, StationHead):
         generator = torch.Generator(device).manual_seed(JUDGE_SEED)
-        known = [sounding for sounding, _ in labelled.all(generator)]
+        known = (sounding for sounding, _ in labelled.each(generator))
         held_out = part_links(
             recipe, store, module.task, "validation", recipe.validation_users, device
         )

@@ -168,10 +168,13 @@ class Lookup:
         """Keeps labelled channels; a station counts by the inverse square of its own error."""
         lesson = run.lesson
         labelled = labelled_links(run, site)
-        known = _by_station(labelled)
         test = Trial(lesson.stations, lesson.pilots[0])
-        asked = _by_station(held_out_links(run, test, site, "validation"))
-        prints = {s: fit(*known[s], *asked[s], seed=run.seed) for s in known if s in asked}
+        asked = held_out_links(run, test, site, "validation")
+        # One station at a time: the channels of several take gigabytes.
+        prints = {
+            station: fit(*_of(station, labelled), *_of(station, asked), seed=run.seed)
+            for station in sorted(_stations(labelled) & _stations(asked))
+        }
         middle = torch.cat([truth.position for _, truth in labelled]).double().mean(0)
         errors = [fingerprint.validation_error for fingerprint in prints.values()]
 
@@ -195,13 +198,17 @@ def _looked_up(
     return Estimate(position, logit=logit)
 
 
-def _by_station(links: Links) -> dict[int, tuple[Sounding, Float[Tensor, "link 3"]]]:
-    sounding = Sounding.join([s for s, _ in links])
-    position = torch.cat([t.position for _, t in links])
-    return {
-        station: (sounding[sounding.station == station], position[sounding.station == station])
-        for station in torch.unique(sounding.station).tolist()
-    }
+def _stations(links: Links) -> set[int]:
+    return set[int]().union(*(sounding.station.tolist() for sounding, _ in links))
+
+
+def _of(station: int, links: Links) -> tuple[Sounding, Float[Tensor, "link 3"]]:
+    """The links to a station, and where their users are."""
+    own = [(sounding.station == station, sounding, truth) for sounding, truth in links]
+    return (
+        Sounding.join([sounding[here] for here, sounding, _ in own if here.any()]),
+        torch.cat([truth.position[here] for here, _, truth in own]),
+    )
 
 
 def _height(run: Run, site: Site) -> float:
