@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from miniature import write_miniature
 from radiofix.benchmark.digest import digest
 from radiofix.benchmark.pretraining import every
 from radiofix.benchmark.pretraining_table import compared, markdown, rows, settled
+from radiofix.benchmark.report import gather
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -142,11 +144,50 @@ def test_the_page_of_results_compares_what_the_files_hold():
     assert told.strip() == compared(rows(every(ROOT / "results/pretraining"))).strip()
 
 
+def test_what_is_said_of_the_papers_random_split_is_what_its_bench_found():
+    told = " ".join(README.split())
+    cells = {
+        (cell.figure, cell.x): cell.value
+        for figure in gather(ROOT / "results/lwlm-laptop").figures
+        for cell in figure.cells
+        if (cell.split, cell.method) == ("random", "radiofix-nano")
+    }
+    few, many, four = (
+        cells[at] for at in (("fig10b", 2000), ("fig10b", 10_000), ("fig11c", 10_000))
+    )
+    one = f"{few:.2f} m mean with 2,000 labels, {many:.2f} with 10,000"
+    assert f"station 3: {one}; four stations: {four:.2f} m." in told
+    long = result("pretraining/random-clean/witnessed-10000-seed0-rate0.001-steps14400.json")
+    errors = np.array(long["errors"])
+    assert f"{errors.mean():.2f} m mean, {np.median(errors):.2f} median" in told
+
+
 def test_the_page_of_results_holds_the_bench_in_short():
     page = (ROOT / "docs/results.md").read_text()
     told = page.split("<!-- radiofix report results/lwlm-laptop -->")[1].split("<!-- end -->")[0]
     tables = digest(gather(ROOT / "results/lwlm-laptop"))
     assert told.strip() == "\n\n".join(table.markdown({}) for table in tables)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        ("nothing", "scratch", 4800, 3e-4),
+        ("witnessed", "witnessed", 4800, 3e-4),
+        ("witnessed", "witnessed", 14400, 1e-3),
+    ],
+)
+def test_how_far_training_goes_is_as_the_runs_say(run):
+    told, method, steps, rate = run
+    name = f"{method}-10000-seed0-rate{rate:g}-steps{steps}.json"
+    found = result(f"pretraining/random-clean/{name}")
+    errors = np.array(found["errors"])
+    assert len(errors) == 4000
+    mean, median, ninth = errors.mean(), np.median(errors), np.quantile(errors, 0.9)
+    row = f"{told} | {steps:,} | {rate:.0e} | {mean:.2f} m | {median:.2f} | {ninth:.2f} "
+    row = row.replace("e-0", "e-") + f"| {found['toa']:.2f} m | {found['aoa']:.2f}° "
+    page = (ROOT / "docs/results.md").read_text()
+    assert f"| {row}| {found['seconds'] / 60:.0f} min |" in page
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/getting-started.md", "docs/channels.md"])
