@@ -130,6 +130,12 @@ def test_a_line_array_and_a_bandwidth_stand_for_positions_and_frequencies(
     path = write_npz(tmp_path / "a.npz", {"csi": arrays["csi"]})
     reading = Reading(site=site_of(store), bandwidth=20e6, ula_spacing=0.5)
     assert same(positions(located(path, model, reading)), expected)
+    own = write_npz(
+        tmp_path / "own.npz", {"csi": arrays["csi"], "bandwidth": 20e6, "ula_spacing": 0.5}
+    )
+    assert same(positions(located(own, model, Reading(site=site_of(store)))), expected)
+    said = Reading(site=site_of(store), ula_spacing=0.25)
+    assert not same(positions(located(own, model, said)), expected)
     other = Reading(site=site_of(store), bandwidth=10e6, ula_spacing=0.5)
     assert not same(positions(located(path, model, other)), expected)
 
@@ -223,6 +229,11 @@ MISTAKES = [
     (lambda a: a, {"ula_spacing": 0.5}, "has antenna positions: leave ula_spacing out"),
     (lambda a: without(a, "frequency"), {}, r"lacks bandwidth \[Hz\]: give it"),
     (lambda a: without(a, "antenna_position"), {}, "8 antennas have no places: give ula_spacing"),
+    (
+        lambda a: changed(without(a, "antenna_position"), ula_spacing=0.0),
+        {},
+        "ula_spacing must be one positive number",
+    ),
     (
         lambda a: without(a, "station_position", "station_orientation"),
         {},

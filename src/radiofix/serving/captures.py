@@ -36,7 +36,7 @@ from radiofix.types import Station
 LABELS = ("user", "time", "track", "station")
 """One number a row: whose it is, when, of which moving user, received by which station."""
 SITE = ("station_position", "station_orientation", "carrier_frequency")
-BAND = ("frequency", "bandwidth", "antenna_position")
+BAND = ("frequency", "bandwidth", "antenna_position", "ula_spacing")
 KNOWN = (*CSI_NAMES, *LABELS, *SITE, *BAND, *ATTRIBUTES.values())
 """What a file may hold; anything else in it is not looked at."""
 
@@ -182,14 +182,9 @@ def _frequency(
         if (frequency <= 0).any() or len(np.unique(frequency)) != len(frequency):
             raise ValueError(f"{title}: subcarrier frequencies must be positive and distinct")
         return torch.from_numpy(frequency) - carrier[:, None]
-    bandwidth = reading.bandwidth
+    bandwidth = _given(title, "bandwidth", reading.bandwidth, found)
     if bandwidth is None:
-        if "bandwidth" not in found:
-            raise ValueError(f"{title} lacks bandwidth [Hz]: give it, or frequency in the file")
-        numbers = _finite(title, "bandwidth", found["bandwidth"])
-        if numbers.size != 1 or numbers[0] <= 0:
-            raise ValueError(f"{title}: bandwidth must be one positive number [Hz]")
-        bandwidth = float(numbers[0])
+        raise ValueError(f"{title} lacks bandwidth [Hz]: give it, or frequency in the file")
     index = subcarrier_index(subcarriers, reading.first_subcarrier)
     return (index * (bandwidth / subcarriers)).double().expand(len(carrier), -1)
 
@@ -211,13 +206,24 @@ def _antenna(
                 f"{title}: {len(position)} antenna positions for {antennas} antennas: mend axes"
             )
         return in_wavelengths(torch.from_numpy(position), carrier)
-    if reading.ula_spacing is None and antennas > 1:
+    spacing = _given(title, "ula_spacing", reading.ula_spacing, found)
+    if spacing is None and antennas > 1:
         raise ValueError(
             f"{title}: {antennas} antennas have no places: give ula_spacing in wavelengths, or "
             "antenna_position in the file"
         )
-    line = ula(antennas, 0.5 if reading.ula_spacing is None else reading.ula_spacing)
+    line = ula(antennas, 0.5 if spacing is None else spacing)
     return line.positions.expand(len(carrier), -1, -1)
+
+
+def _given(title: str, name: str, said: float | None, found: Mapping[str, Array]) -> float | None:
+    """One positive number, as it was said, else as the file has it; None: nobody says."""
+    if said is not None or name not in found:
+        return said
+    numbers = _finite(title, name, found[name])
+    if numbers.size != 1 or numbers[0] <= 0:
+        raise ValueError(f"{title}: {name} must be one positive number")
+    return float(numbers[0])
 
 
 def _labels(title: str, found: Mapping[str, Array], rows: int) -> Labels:
