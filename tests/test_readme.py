@@ -190,6 +190,13 @@ def test_how_far_training_goes_is_as_the_runs_say(run):
     assert f"| {row}| {found['seconds'] / 60:.0f} min |" in page
 
 
+def test_the_longest_training_is_told_as_it_was_found():
+    found = result("radiofix-nano-o1-10000-labels.json")["figures"]
+    row = f"{found['mean']:.2f} m | {found['median']:.2f} | {found['p90']:.2f}"
+    page = (ROOT / "docs/results.md").read_text()
+    assert f"| witnessed | 30,000 | 1e-3 | {row} |" in page
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/getting-started.md", "docs/channels.md"])
 def test_the_python_of_the_pages_runs(page, tmp_path, monkeypatch):
     write_miniature(tmp_path / "o1.zarr")
