@@ -43,11 +43,11 @@ def _table(report: Report, split: str, cells: Mapping[tuple[str, Place], Cell]) 
             told = [_printed(report, column, method.name) for column in asked]
             if any(told):
                 rows.append([f"{method.name}, paper", *("" if p is None else str(p) for p in told)])
-    far = [
+    away = [
         next((c.nearest_label for (_, place), c in cells.items() if _labelled(c, place, column)), 0)
         for column in asked
     ]
-    rows.append(["nearest label [m]", *(f"{away:.1f}" if away else "" for away in far)])
+    rows.append(["nearest label [m]", *(f"{metres:.1f}" if metres else "" for metres in away)])
     return Table(f"Split {split}", ["method", *(c.title for c in asked)], rows)
 
 
