@@ -89,6 +89,8 @@ def test_the_numbers_of_the_tables_are_those_of_the_files(results):
     error = errors(WITH_PAPER, point.lesson, point.test, 0)
     told = dict(zip(head[1:], rows[WITH_PAPER], strict=True))
     assert told["paper, mean"] == "0.67"
+    assert rows["OMP"][head[1:].index("paper, mean")] == "3.68*"
+    assert set(rows["OMP"]) == {"3.68*", ""}
     assert told["ours, mean"].split()[0] == f"{error.mean():.2f}"
     assert told["RMSE"] == f"{np.sqrt((error**2).mean()):.2f}"
     assert told["90 %"] == f"{np.quantile(error, 0.9):.2f}"
@@ -119,9 +121,32 @@ def test_a_curve_has_the_papers_row_below_ours(results):
     head, rows = table(page[page.index("Fig. 10c") :], "Split random")
     assert head[1:] == ["10", "20", "30", "40", "50"]
     assert rows["LWLM, paper"] == ["0.67", "", "0.80", "", ""]
+    # Said of methods too that have not been run.
+    assert rows["LWLM-SFMCM, paper"] == ["1.06 to 1.37*", "", "1.25 to 1.81*", "", ""]
     for told, point in zip(rows[WITH_PAPER], BY_NAME["fig10c"].at("random"), strict=True):
         mean = errors(WITH_PAPER, point.lesson, point.test, 0).mean()
         assert told.split()[0] == f"{mean:.2f}"
+
+
+def test_the_paper_stands_beside_its_own_split_alone(results):
+    found = gather(results)
+    part = markdown(found, {}).split("## In short")[1]
+    apart = [text for text in part.split("**Split ") if text.startswith("region")]
+    assert len(apart) > 2
+    assert not [text for text in apart if "paper" in text.split("\n##")[0]]
+    marks = {
+        panel.title: [line.marks for line in panel.lines if line.name == WITH_PAPER]
+        for figure in found.figures
+        if figure.name == "fig10a"
+        for panel in figure.panels
+    }
+    assert marks["split region"] == [()]
+    (random,) = marks["split random"]
+    assert random == ()  # A mean has no place in a distribution.
+    curve = next(figure for figure in found.figures if figure.name == "fig10c")
+    marks = {panel.title: [line.marks for line in panel.lines] for panel in curve.panels}
+    assert not any(marks["split region"])
+    assert ((10.0, 0.67), (30.0, 0.80)) in marks["split random"]
 
 
 def test_what_is_missing_is_counted_by_method(results):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from radiofix.benchmark.blocks import Table
-from radiofix.benchmark.report import Cell, Report
-from radiofix.benchmark.runs.printed import Printed
+from radiofix.benchmark.report import Cell, Figure, Report
 from radiofix.benchmark.runs.protocols import RANDOM
 from radiofix.benchmark.runs.subject import Column
 
@@ -36,13 +35,11 @@ def _table(report: Report, split: str, cells: Mapping[tuple[str, Place], Cell]) 
     for name in names:
         found = [cells.get((name, column.place)) for column in asked]
         rows.append([name, *("" if c is None else f"{c.value:.2f}" for c in found)])
-    if split == RANDOM:
-        # The paper's own rows; its split is this one.
-        every = subject.methods(report.asked["pretrained"])
-        for method in every:
-            told = [_printed(report, column, method.name) for column in asked]
-            if any(told):
-                rows.append([f"{method.name}, paper", *("" if p is None else str(p) for p in told)])
+    figures = {figure.name: figure for figure in report.figures}
+    for method in subject.methods(report.asked["pretrained"]):
+        told = [_printed(figures[column.figure], split, column.x, method.name) for column in asked]
+        if any(told):
+            rows.append([f"{method.name}, paper", *told])
     away = [
         next((c.nearest_label for (_, place), c in cells.items() if _labelled(c, place, column)), 0)
         for column in asked
@@ -55,8 +52,7 @@ def _labelled(cell: Cell, place: Place, column: Column) -> bool:
     return place == column.place and bool(cell.nearest_label)
 
 
-def _printed(report: Report, column: Column, method: str) -> Printed | None:
+def _printed(figure: Figure, split: str, x: float, method: str) -> str:
     """What the paper says of a method, by the same statistic as ours."""
-    statistic = report.subject.agenda.named([column.figure])[0].statistic
-    found = report.subject.printed(column.figure, column.x, method)
-    return next((p for p in found if p.statistic == statistic), None)
+    told = figure.printed(split, method).get(x, ())
+    return next((str(p) for p in told if p.statistic == figure.protocol.statistic), "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from statistics import median
 
@@ -105,7 +105,7 @@ def _figure(figure: Figure) -> list[Block]:
     table = _curve if figure.curve else _distribution
     tables = [table(figure, split) for split in protocol.splits if figure.at(split)]
     what = f"{words[protocol.statistic]} error [{protocol.unit}]" if figure.curve else "errors"
-    papers = any(cell.paper is not None for cell in figure.cells)
+    papers = any(figure.printed(s, name) for s in protocol.splits for name in figure.looks)
     if figure.curve:
         tables += [_far(figure, split) for split in protocol.splits if _any_far(figure, split)]
     limited = [_limited(figure, split) for split in protocol.splits if _any_limit(figure, split)]
@@ -122,8 +122,11 @@ def _figure(figure: Figure) -> list[Block]:
 
 
 def _distribution(figure: Figure, split: str) -> Table:
-    """A row a method, with every number that has a value anywhere."""
-    cells = figure.at(split)
+    """A row a method, the paper's too, with every number that has a value anywhere."""
+    (x,) = figure.xs
+    cells = {cell.method: cell for cell in figure.at(split)}
+    papers = {name: figure.printed(split, name).get(x, ()) for name in figure.looks}
+    names = [name for name in figure.looks if name in cells or papers[name]]
     metres = figure.protocol.unit == "m"
     word = figure.subject.words[figure.protocol.statistic]
 
@@ -133,9 +136,11 @@ def _distribution(figure: Figure, split: str) -> Table:
     def share(name: str) -> Read:
         return lambda cell: f"{100 * getattr(cell.summary, name):.1f} %" if metres else None
 
+    printed = [
+        (f"paper, {title}", [_one(papers[name], statistic) for name in names])
+        for title, statistic in ((word, figure.protocol.statistic), *_PRINTED)
+    ]
     columns: list[tuple[str, Read]] = [
-        (f"paper, {word}", lambda cell: None if cell.paper is None else str(cell.paper)),
-        *((f"paper, {title}", _other(name)) for title, name in _PRINTED),
         (f"ours, {word}", lambda cell: f"{cell.value:.2f} {_bracket(cell)}"),
         ("nearest label [m]", _nearest),
         *((title, number(name)) for title, name in _NUMBERS),
@@ -147,11 +152,12 @@ def _distribution(figure: Figure, split: str) -> Table:
         ("labels", lambda cell: f"{cell.labels:,}"),
         ("seeds", lambda cell: str(len(cell.seeds))),
     ]
-    read = [(title, [column(cell) for cell in cells]) for title, column in columns]
-    kept = [(title, values) for title, values in read if any(v is not None for v in values)]
-    rows = [
-        [cell.method, *(values[row] or "" for _, values in kept)] for row, cell in enumerate(cells)
+    read = [
+        (title, [column(cells[name]) if name in cells else None for name in names])
+        for title, column in columns
     ]
+    kept = [(t, values) for t, values in (*printed, *read) if any(v is not None for v in values)]
+    rows = [[name, *(values[row] or "" for _, values in kept)] for row, name in enumerate(names)]
     return Table(_caption(figure, split), ["method", *(title for title, _ in kept)], rows)
 
 
@@ -168,15 +174,11 @@ _NUMBERS = (
 )
 
 
-def _other(statistic: str) -> Read:
-    """The paper's number of another statistic than the figure's."""
-
-    def read(cell: Cell) -> str | None:
-        found: list[Printed] = [p for p in cell.papers if p.statistic == statistic]
-        share = statistic.startswith("within")
-        return next((f"{100 * p.low:.1f} %" if share else str(p) for p in found), None)
-
-    return read
+def _one(papers: Sequence[Printed], statistic: str) -> str | None:
+    """The paper's number of a statistic."""
+    found = [p for p in papers if p.statistic == statistic]
+    share = statistic.startswith("within")
+    return next((f"{100 * p.low:.1f} %" if share else str(p) for p in found), None)
 
 
 def _contrasts(figure: Figure) -> list[Block]:
@@ -204,12 +206,13 @@ def _contrasts(figure: Figure) -> list[Block]:
 def _curve(figure: Figure, split: str) -> Table:
     """A row a method, with the paper's below it where there is one."""
     rows = []
-    for name in figure.methods(split):
+    for name in figure.looks:
         cells = {cell.x: cell for cell in figure.of(split, name)}
-        rows.append([name, *(_value(cells.get(x)) for x in figure.xs)])
-        papers = {x: cell.paper for x, cell in cells.items() if cell.paper is not None}
-        if papers:
-            told = [str(papers[x]) if x in papers else "" for x in figure.xs]
+        if cells:
+            rows.append([name, *(_value(cells.get(x)) for x in figure.xs)])
+        papers = figure.printed(split, name)
+        told = [_one(papers.get(x, ()), figure.protocol.statistic) or "" for x in figure.xs]
+        if any(told):
             rows.append([f"{name}, paper", *told])
     away = {c.x: c for c in figure.at(split) if c.nearest_label is not None}
     if away:

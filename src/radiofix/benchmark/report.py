@@ -154,6 +154,13 @@ class Figure:
         there = {cell.method for cell in self.at(split)}
         return tuple(name for name in self.looks if name in there)
 
+    def printed(self, split: str, method: str) -> dict[float, tuple[Printed, ...]]:
+        """What the paper says of a method along the axis, whether we have run it or not."""
+        return {x: told for x in self.xs if (told := self._told(split, x, method))}
+
+    def _told(self, split: str, x: float, method: str) -> tuple[Printed, ...]:
+        return _printed(self.subject, self.protocol, split, x, method)
+
     @property
     def panels(self) -> tuple[Panel, ...]:
         """What is to be drawn."""
@@ -313,11 +320,12 @@ def _cell(
     statistic = STATISTICS[protocol.statistic]
     first = next(iter(answers.values()))[0][0]
     away = [t.nearest_label for t in tests if t.nearest_label is not None]
-    papers = subject.printed(protocol.name, point.x, method)
+    split = point.lesson.split
+    papers = _printed(subject, protocol, split, point.x, method)
     direction = tests[0].direction
     return Cell(
         figure=protocol.name,
-        split=point.lesson.split,
+        split=split,
         x=point.x,
         method=method,
         statistic=protocol.statistic,
@@ -336,6 +344,12 @@ def _cell(
         direction=None if direction is None else float(np.median(direction)),
         outcome=first,
     )
+
+
+def _printed(
+    subject: Subject, protocol: Protocol, split: str, x: float, method: str
+) -> tuple[Printed, ...]:
+    return subject.printed(protocol.name, x, method) if protocol.printed_of(split) else ()
 
 
 def _calibration(tests: Sequence[Tried]) -> metrics.Calibration | None:

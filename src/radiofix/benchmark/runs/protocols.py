@@ -53,6 +53,10 @@ class Protocol:
         """Of its errors."""
         return self.points[0].lesson.question.unit
 
+    def printed_of(self, split: str) -> bool:
+        """Whether a paper's number is of this split: papers draw users at random where both are."""
+        return split == RANDOM or RANDOM not in self.splits
+
     def compares(self, method: str) -> bool:
         """Whether a method has a row in it."""
         return self.methods is None or method in self.methods
