@@ -76,12 +76,42 @@ def test_its_grid_is_what_keeps_it_from_nomps_precision():
     sounding = dataclasses.replace(CHANNEL, snr_db=20.0).sound(
         paths, torch.Generator().manual_seed(1)
     )
-    error = (Omp(waves=1)(sounding).delay - paths.delay).abs() * BANDWIDTH
+    coarse = Omp(waves=1, grid=Grid(finer=4))
+    error = (coarse(sounding).delay - paths.delay).abs() * BANDWIDTH
     refined = (Nomp(waves=1)(sounding).delay - paths.delay).abs() * BANDWIDTH
     # A place every quarter of a bin: an error up to an eighth, a sixteenth on average.
     assert float(error.max()) < 0.15
     assert 0.05 < float(error.mean()) < 0.075
     assert float(refined.mean()) < 0.2 * float(error.mean())
+
+
+def test_looked_at_again_a_coarse_grid_finds_the_places_of_a_fine_one():
+    gain = torch.tensor([1.0, 0.6, 0.3]) + 0j
+    delay, direction = (
+        low + (high - low) * torch.rand(60, 3, generator=torch.Generator().manual_seed(n)).double()
+        for n, (low, high) in enumerate(((0.1e-6, 1.2e-6), (-0.9, 0.9)))
+    )
+    sounding = CHANNEL.sound(links_of(delay, direction, gain.expand(60, 3)))
+    fine, zoomed = (
+        Omp(waves=1, grid=grid)(sounding) for grid in (Grid(finer=16), Grid(finer=4, zoom=4))
+    )
+    # Directions of the two lie half a step apart; delays are the same places.
+    step, beam = 1 / (16 * BANDWIDTH), 2 / (16 * ANTENNAS)
+    assert float(((fine.delay - zoomed.delay).abs() <= 1.01 * step).double().mean()) > 0.97
+    assert float(((fine.direction - zoomed.direction).abs() <= 1.6 * beam).double().mean()) > 0.97
+    assert torch.allclose(fine.gain.abs(), zoomed.gain.abs(), rtol=0.02)
+
+
+def test_by_default_its_places_are_close_enough_not_to_matter():
+    paths = single_waves(200, latest=1e-6)
+    sounding = dataclasses.replace(CHANNEL, snr_db=0.0).sound(
+        paths, torch.Generator().manual_seed(1)
+    )
+    error, refined = (
+        (finder(sounding).delay - paths.delay).square().mean().sqrt()
+        for finder in (Omp(waves=1), Nomp(waves=1))
+    )
+    assert float(error) < 1.1 * float(refined)
 
 
 def test_pilots_in_a_comb_give_the_earliest_delay_that_explains_them():
@@ -96,3 +126,5 @@ def test_impossible_settings_are_refused_in_a_line():
         Omp(waves=0)
     with pytest.raises(ValueError, match="finer must be at least 1, got 0"):
         Grid(0)
+    with pytest.raises(ValueError, match="zoom must be at least 1, got 0"):
+        Grid(zoom=0)

@@ -22,10 +22,14 @@ class Grid:
 
     finer: int = 2
     """For each that the band and the array resolve."""
+    zoom: int = 1
+    """So many times finer it is around its best place, which is where an even grid as fine would
+    have its own, at a fraction of the work."""
 
     def __post_init__(self) -> None:
-        if self.finer < 1:
-            raise ValueError(f"finer must be at least 1, got {self.finer}")
+        for name in ("finer", "zoom"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
     def directions(self, observed: Observed) -> Float[Tensor, " beam"]:
         """Evenly spaced cosines, ends left out."""
@@ -56,7 +60,29 @@ class Grid:
             power = power.masked_fill(late[:, None], 0.0)
         peak = power.flatten(1).argmax(-1)
         row, column = peak // delays, peak % delays
-        return column.double() / delays, self.directions(observed)[row]
+        turn, direction = column.double() / delays, self.directions(observed)[row]
+        if self.zoom == 1:
+            return turn, direction
+        return self._closer(residual, observed, turn, direction)
+
+    def _closer(
+        self,
+        residual: Complex[Tensor, "link antenna subcarrier"],
+        observed: Observed,
+        turn: Float[Tensor, " link"],
+        direction: Float[Tensor, " link"],
+    ) -> tuple[Float[Tensor, " link"], Float[Tensor, " link"]]:
+        """The best place of a finer grid that reaches from a place to its neighbours."""
+        step = torch.arange(-self.zoom, self.zoom + 1, device=turn.device).double() / self.zoom
+        gap = self.directions(observed).diff()[:1]
+        turns = turn[:, None] + step / (self.finer * residual.shape[2])
+        directions = (direction[:, None] + step * gap).clamp(-1, 1)
+        match = (observed.over_antennas(directions).conj() @ residual) @ (
+            observed.over_subcarriers(turns).conj().mT
+        )
+        best = match.abs().flatten(1).argmax(-1, keepdim=True)
+        row, column = best // len(step), best % len(step)
+        return turns.gather(1, column)[:, 0], directions.gather(1, row)[:, 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +93,7 @@ class Omp:
     """At most."""
     stop_db: float = 30.0
     """A link is done when what is left lies this far below the whole [dB]."""
-    grid: Grid = field(default_factory=lambda: Grid(finer=4))
+    grid: Grid = field(default_factory=lambda: Grid(zoom=16))
 
     def __post_init__(self) -> None:
         if self.waves < 1:
