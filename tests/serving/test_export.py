@@ -124,6 +124,27 @@ def test_a_station_that_is_remembered_is_remembered_in_real_arithmetic():
     same(localizer, sounding)
 
 
+def test_what_labelled_links_have_told_is_told_in_real_arithmetic(street, tmp_path):
+    localizer = small()
+    plain = localizer.fix(random_sounding(40, 3)).position
+    links = []
+    for seed in range(4, 9):
+        sounding, truth = random_sounding(60, seed), random_truth(60, seed)
+        with torch.no_grad():
+            features = localizer.encoder(sounding).summary.double()
+        truth.position[:, :2] = localizer.fix(sounding).position[:, :2]
+        truth.position[:, :2] += 20 * torch.tanh(features[:, :2])
+        links.append((sounding, truth))
+    localizer.krige(links[:4], links[4:])
+    assert localizer.kriging.fitted
+    same(localizer, random_sounding(40, 3), position=1e-3)
+    assert (localizer.fix(random_sounding(40, 3)).position - plain).abs().max() > 0.1
+    made = export(localizer, tmp_path / "kriged.onnx", street, "kriged")
+    sounding = sounded(street, 4, 16)
+    found, ours = OnnxLocalizer(made.path).fix(sounding), localizer.fix(sounding)
+    torch.testing.assert_close(found.position, ours.position, atol=1e-2, rtol=0)
+
+
 def test_the_published_encoder_with_its_head_is_the_same_and_so_is_one_that_fuses():
     torch.manual_seed(0)
     head = PositionHead(16)

@@ -14,6 +14,7 @@ from torch import nn
 from radiofix.data.store import open_paths
 from radiofix.models.frame import FrameHead
 from radiofix.models.parts import Part
+from radiofix.models.pretrained import load
 from radiofix.training.adaptation import FrozenEncoder
 from radiofix.training.batches import LabelledBatches
 from radiofix.training.blending import blends
@@ -46,6 +47,9 @@ ENCODER = {
         "patch": 2,
     },
 }
+
+TOA = {"class_path": "radiofix.objectives.tasks.ToaTask"}
+TOA_HEAD = {"class_path": "radiofix.models.heads.ToaHead"}
 
 
 @pytest.fixture
@@ -216,6 +220,11 @@ def test_what_cannot_begin_is_one_line(tmp_path, recipe):
         ({"encoder": None}, "no encoder is given"),
         ({"head": None}, "no head is given"),
         ({"labels": 0}, "labels=0 trains no head"),
+        ({"training": {"steps": 0}}, "steps=0 trains no head"),
+        (
+            {"task": TOA, "head": TOA_HEAD, "krige": True},
+            "krige moves places of single links, ToaHead gives none",
+        ),
         ({"labels": 5000}, "labels=5000, but split random"),
         ({"from": str(tmp_path)}, "is neither a finished run"),
     ):
@@ -270,6 +279,18 @@ def test_simulated_supervision_places_users_without_a_label(tmp_path, store, rec
         assert by_place == pytest.approx(told["implied"][f"{asked.lower()}_mean"], rel=1e-6)
         untrained = run(recipe(**{**start, **other}, labels=0), tmp_path / asked)
         assert untrained.progress.step == 0
+    # Labels may serve at once, without a step of training.
+    closed = run(recipe(**start, labels=30, krige=True, training={"steps": 0}), tmp_path / "closed")
+    module, _ = finetuned(tmp_path / "closed")
+    assert closed.progress.step == 0
+    assert module.localizer.kriging.fitted
+    assert torch.equal(module.localizer.head.output.weight, heads["output.weight"])
+    assert closed.figures["validation_mean"] < 0.8 * told["mean"]
+    moved = evaluate(tmp_path / "closed", open_paths(store))
+    assert moved["mean"] < told["mean"]
+    links = part_links(recipe(**start), open_paths(store), module.task, "test", 20, "cpu")
+    ours = module.localizer.fix(links[0][0])
+    assert torch.equal(load(tmp_path / "closed").fix(links[0][0]).position, ours.position)
     tuned = run(recipe(**start, training={"steps": 4}), tmp_path / "some")
     assert tuned.progress.step == 4
     assert finetuned(tmp_path / "some")[1].head == Part(**head)

@@ -85,14 +85,7 @@ def lesson(
     able: bool = False,
 ) -> Lesson:
     """What fine-tuning trains, on what, and how it is judged; `able`: its head is trained."""
-    columns = station_columns(store, recipe.stations)
-    chosen = choice_of(recipe, store, columns).labelled(recipe.labels, recipe.seed)
-    pool = HeldPool(store, chosen, columns, fabric.device, module.task.usable)
-    warn_of_aliases(recipe.receiver, pool)
-    batch = min(recipe.training.batch, len(pool.reachable))
-    labelled = LabelledBatches(pool, recipe.receiver, batch, recipe.fewest_stations)
-    module.to(fabric.device)
-    _fit(module, labelled, recipe.seed)
+    labelled = _labelled(recipe, module, store, fabric)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         adaptation: Adaptation = recipe.adaptation.build()
@@ -124,19 +117,20 @@ def finetune(
     module = build_localizer(recipe, start)
     if start is not None:
         recipe = start.completed(recipe)
+    if recipe.krige and not isinstance(module.localizer.head, StationHead):
+        kind = type(module.localizer.head).__name__
+        raise ValueError(f"krige moves places of single links, {kind} gives none: leave it out")
     recipe = named(recipe)
     tell_map(module, recipe, store)
-    if recipe.labels == 0:
+    counts = {"labels": recipe.labels, "steps": recipe.training.steps}
+    untrained = next((name for name, count in counts.items() if not count), None)
+    if untrained is not None:
         if start is None or not start.readies(module.localizer.head):
-            raise ValueError("labels=0 trains no head: pretrain one by simulated supervision")
+            raise ValueError(f"{untrained}=0 trains no head: pretrain one by simulated supervision")
         if told.prompter is not None:
-            raise ValueError("labels=0 trains no prompter: leave it out, or give labels")
+            raise ValueError(f"{untrained}=0 trains no prompter: leave it out, or give {untrained}")
         begin(folder, told)
-        module.to(fabric.device).eval()
-        figures = dict(_judge(recipe, store, fabric.device)(module))
-        outcome = Outcome(Progress(figures=figures), finished=True, samples_per_second=0.0)
-        _finish(folder, recipe, module, store, fabric, outcome)
-        return outcome
+        return _taken(folder, recipe, module, store, fabric)
     able = start is not None and start.readies(module.localizer.head)
     known = None if start is None else weights(module)
     taught = lesson(recipe, module, store, fabric, able)
@@ -153,9 +147,40 @@ def finetune(
                 found = blends(best, known, last, recipe.blend, taught.judge)
             outcome = _better(best, min(found, key=lambda blend: blend.score), outcome)
         assert isinstance(taught.batches, LabelledStream)
+        outcome = _kriged(best, taught.batches.labelled, recipe, store, fabric.device, outcome)
         _calibrate(best, taught.batches.labelled, recipe, store, fabric.device)
         _finish(folder, recipe, best, store, fabric, outcome)
     return outcome
+
+
+def _taken(
+    folder: RunFolder, recipe: FinetuneRecipe, module: Finetuning, store: PathStore, fabric: Fabric
+) -> Outcome:
+    """A pretrained run's own head as it is; what labels there are serve without any training."""
+    module.to(fabric.device).eval()
+    figures = dict(_judge(recipe, store, fabric.device)(module))
+    outcome = Outcome(Progress(figures=figures), finished=True, samples_per_second=0.0)
+    if recipe.labels:
+        labelled = _labelled(recipe, module, store, fabric)
+        outcome = _kriged(module, labelled, recipe, store, fabric.device, outcome)
+        _calibrate(module, labelled, recipe, store, fabric.device)
+    _finish(folder, recipe, module, store, fabric, outcome)
+    return outcome
+
+
+def _labelled(
+    recipe: FinetuneRecipe, module: Finetuning, store: PathStore, fabric: Fabric
+) -> LabelledBatches:
+    """The labelled links, of which the module takes its scales."""
+    columns = station_columns(store, recipe.stations)
+    chosen = choice_of(recipe, store, columns).labelled(recipe.labels, recipe.seed)
+    pool = HeldPool(store, chosen, columns, fabric.device, module.task.usable)
+    warn_of_aliases(recipe.receiver, pool)
+    batch = min(recipe.training.batch, len(pool.reachable))
+    labelled = LabelledBatches(pool, recipe.receiver, batch, recipe.fewest_stations)
+    module.to(fabric.device)
+    _fit(module, labelled, recipe.seed)
+    return labelled
 
 
 def _settled(loop: Loop, recipe: FinetuneRecipe) -> tuple[Finetuning, dict[str, Tensor]]:
@@ -178,6 +203,27 @@ def _better(best: Finetuning, blend: Blend, outcome: Outcome) -> Outcome:
     take(best, blend.parameters)
     progress = replace(outcome.progress, best=blend.score, figures=dict(blend.figures))
     return replace(outcome, progress=progress, blend=blend.share)
+
+
+def _kriged(
+    module: Finetuning,
+    labelled: LabelledBatches,
+    recipe: FinetuneRecipe,
+    store: PathStore,
+    device: torch.device,
+    outcome: Outcome,
+) -> Outcome:
+    """Lets labelled users move places, where the recipe asks for it and validation users agree."""
+    if not recipe.krige:
+        return outcome
+    generator = torch.Generator(device).manual_seed(JUDGE_SEED)
+    held_out = part_links(recipe, store, module.task, "validation", recipe.validation_users, device)
+    module.localizer.krige(labelled.each(generator), held_out)
+    if not module.localizer.kriging.fitted:
+        return outcome
+    figures = dict(_judge(recipe, store, device)(module))
+    progress = replace(outcome.progress, best=next(iter(figures.values())), figures=figures)
+    return replace(outcome, progress=progress)
 
 
 def _calibrate(

@@ -58,6 +58,8 @@ class PretrainRecipe:
     def __post_init__(self) -> None:
         if self.users is not None and self.users < 1:
             raise ValueError(f"users must be at least 1, got {self.users}")
+        if self.training.steps < 1:
+            raise ValueError(f"steps must be at least 1, got {self.training.steps}")
         if set(self.objectives) != set(self.weights):
             raise ValueError(
                 f"weights are of {', '.join(self.weights) or 'none'}, but the objectives are "
@@ -81,6 +83,9 @@ class FinetuneRecipe:
     blend: tuple[float, ...] = (0.25, 0.5, 0.75)
     """Shares of the way from a pretrained run's weights to those at the end that validation users
     are asked of, beside the best step; none, or where the last step is kept: that is taken."""
+    krige: bool = False
+    """Whether places are then moved by the errors at labelled users whose channels look alike, if
+    that brings validation users nearer (`radiofix.models.kriging`)."""
     prompter: Part | None = None
     """That tells the encoder of the map, by prompt tokens; None: nobody does."""
     map: str | None = None

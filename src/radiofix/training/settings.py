@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-COUNTS = ("steps", "batch", "validate_every", "checkpoint_every", "log_every")
+COUNTS = ("batch", "validate_every", "checkpoint_every", "log_every")
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,7 @@ class Settings:
     """How one run trains; the defaults are the LWLM paper's (Adam, one rate, no schedule)."""
 
     steps: int = 10_000
+    """With 0 a pretrained head is taken as it is."""
     batch: int = 32
     """Users a step, over all processes."""
     rate: float = 1e-4
@@ -53,10 +54,10 @@ class Settings:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be positive, got {value:g}")
-        for name in ("warmup", "weight_decay", "final_rate"):
+        for name in ("steps", "warmup", "weight_decay", "final_rate"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name):g}")
-        if self.warmup >= self.steps:
+        if self.steps and self.warmup >= self.steps:
             raise ValueError(f"warmup={self.warmup} must be fewer than steps={self.steps}")
         if self.average is not None and not 0 < self.average < 1:
             raise ValueError(f"average must lie between 0 and 1, got {self.average:g}")

@@ -10,9 +10,11 @@ from radiofix.benchmark.lwlm.limit import SURVEY, Limit
 from radiofix.benchmark.lwlm.paper import BASE, CNN, DTI, LWLM, OMP, PICL, SFMCM
 from radiofix.benchmark.runs.classical import Geometry, Lookup, averaged, weighed_by_distance
 from radiofix.benchmark.runs.learned import Method
+from radiofix.benchmark.runs.lessons import Lesson
 from radiofix.benchmark.runs.networks import Network
 from radiofix.benchmark.runs.preparing import Start
-from radiofix.benchmark.runs.questions import QUESTIONS
+from radiofix.benchmark.runs.questions import POSITION, QUESTIONS
+from radiofix.benchmark.runs.site import Site
 from radiofix.classic.music import Music
 from radiofix.classic.nomp import Nomp
 from radiofix.classic.omp import Omp
@@ -48,6 +50,16 @@ _NANO_HEADS = {
     "aoa": {"class_path": f"{_HEADS}.ImpliedAoaHead", "init_args": {"estimator": _FRAME}},
     "fusion": _fusion(_FRAME),
 }
+
+
+def _kriged(lesson: Lesson, site: Site) -> Mapping[str, Any]:
+    return {"krige": True}
+
+
+def _at_once(lesson: Lesson, site: Site) -> Mapping[str, Any]:
+    return {"krige": True, "training": {**site.scale.finetuning, "steps": 0}}
+
+
 _LWLM = Network(BASE, "lwlm", _recipe_each("lwlm/{}.yaml"))
 _NANO = Network(
     "radiofix-nano-scratch", "radiofix", {"position": "radiofix/position.yaml"}, _NANO_HEADS
@@ -60,8 +72,13 @@ def methods(pretrained: str = NANO) -> tuple[Method, ...]:
     Args:
         pretrained: what radiofix-nano begins with: a run's folder or a localizer's name.
     """
+    nano = replace(_NANO, name="radiofix-nano", start=Start(ready=pretrained))
+    single = replace(nano, only=(POSITION.name,))
     return (
-        replace(_NANO, name="radiofix-nano", start=Start(ready=pretrained)),
+        nano,
+        # Fine-tuned, and then moved by the errors at labelled users; and the latter alone.
+        replace(single, name="radiofix-nano-kriged", changes=_kriged),
+        replace(single, name="radiofix-nano-at-once", changes=_at_once, tuned=False),
         _NANO,
         replace(_LWLM, name=LWLM, start=Start("lwlm/base.yaml")),
         replace(_LWLM, name=SFMCM, start=Start("lwlm/sfmcm.yaml")),

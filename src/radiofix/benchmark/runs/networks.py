@@ -18,6 +18,7 @@ from radiofix.benchmark.runs.learned import Learned, held_out_links
 from radiofix.benchmark.runs.lessons import Lesson, Trial
 from radiofix.benchmark.runs.outcomes import Cost, Run
 from radiofix.benchmark.runs.preparing import Beginning, Preparation, Start, weights
+from radiofix.benchmark.runs.questions import QUESTIONS
 from radiofix.benchmark.runs.recipes import InLesson, changed, teaching, with_stations
 from radiofix.benchmark.runs.scales import Scale
 from radiofix.benchmark.runs.site import Site
@@ -63,6 +64,8 @@ class Network:
     changes: Changes = unchanged
     placing: bool = False
     """Whether what it begins with places users before any label, and is asked then."""
+    only: tuple[str, ...] = tuple(QUESTIONS)
+    """Names of questions that it answers."""
     mapped: bool = False
     """Whether it is told of the map, so that it needs one."""
     readied: Readied = as_it_is
@@ -83,8 +86,9 @@ class Network:
 
     def lesson(self, lesson: Lesson) -> Lesson | None:
         """The lesson as it is, where it has labels and a map if it needs them."""
+        asked = lesson.question.name in self.only
         able = (lesson.labels or self.placing) and (lesson.users.mapped or not self.mapped)
-        return lesson if able else None
+        return lesson if asked and able else None
 
     def seeds(self, seeds: Sequence[int]) -> Sequence[int]:
         """All."""

@@ -37,6 +37,7 @@ class RealLocalizer(nn.Module):
             head = head.estimator
         self.encoder: nn.Module = _made(ENCODERS, encoder)
         self.head: nn.Module = _made(HEADS, head)
+        self.kriging = localizer.kriging
         self.calibration = localizer.calibration
 
     def forward(
@@ -54,6 +55,10 @@ class RealLocalizer(nn.Module):
         )
         latent = self.encoder(sounding)
         position, horizontal = self.head(latent, sounding)
+        if self.kriging.fitted:
+            move, share = self.kriging.correction(latent.summary)
+            position = position + F.pad(move, (0, 1))
+            horizontal = horizontal * share[:, None, None]
         covariance = F.pad(horizontal * self.calibration.stretch.square(), (0, 1, 0, 1))
         height = self.calibration.height_deviation.square() * _corner(covariance)
         white = (latent.summary.double() - self.calibration.middle) @ self.calibration.whitening.T
