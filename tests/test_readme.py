@@ -159,6 +159,28 @@ def test_what_is_said_of_the_papers_random_split_is_what_its_bench_found():
     assert f"station 3: {one}; four stations: {four:.2f} m." in told
 
 
+def labels_at_once():
+    """The table of docs/results.md: mean errors by labels, split and method [m]."""
+    (figure,) = gather(ROOT / "results/lwlm-laptop", ["fig10b"]).figures
+    each = [
+        {cell.x: cell for cell in figure.of(split, name)}
+        for split in ("random", "region")
+        for name in ("radiofix-nano", "radiofix-nano-kriged", "radiofix-nano-at-once")
+    ]
+    return [
+        f"| {labels:,.0f} | {' | '.join(f'{cells[labels].value:.2f}' for cells in each)} |"
+        for labels in (250, 1_000, 2_000, 10_000)
+    ]
+
+
+def test_labels_at_once_are_told_as_the_bench_found_them():
+    page = (ROOT / "docs/results.md").read_text()
+    assert "\n".join(labels_at_once()) in page
+    kriged, alone = labels_at_once()[-1].strip("|").split("|")[2:4]
+    told = " ".join(README.split())
+    assert f"10,000 labels: {kriged.strip()} m mean, {alone.strip()} without a step" in told
+
+
 def test_the_page_of_results_holds_the_bench_in_short():
     page = (ROOT / "docs/results.md").read_text()
     told = page.split("<!-- radiofix report results/lwlm-laptop -->")[1].split("<!-- end -->")[0]

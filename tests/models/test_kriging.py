@@ -1,16 +1,17 @@
 """Kriging is the textbook's Gaussian process, and is silent where it has nothing to say."""
 
+import numpy as np
 import pytest
 import torch
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
-from models.soundings import random_sounding, random_truth
+from models.soundings import random_sounding, random_truth, replaced
 from radiofix.models import kriging as module
 from radiofix.models.calibration import coverage
 from radiofix.models.frame import FrameHead
 from radiofix.models.heads import Estimate, PositionHead
-from radiofix.models.kriging import Kriging
+from radiofix.models.kriging import Kriging, to_scene
 from radiofix.models.localizer import Localizer
 from radiofix.models.radiofix import RadiofixEncoder
 
@@ -69,7 +70,7 @@ def test_errors_that_tell_nothing_of_others_are_forgotten():
     kriging.fit(*few, *field(80, 1))
     assert not kriging.fitted
     estimate = Estimate(torch.zeros(4, 3, dtype=torch.float64))
-    assert kriging(estimate, torch.zeros(4, DIM)) is estimate
+    assert kriging(estimate, torch.zeros(4, DIM), torch.zeros(4, 3)) is estimate
 
 
 def test_far_from_all_labelled_links_the_head_stands():
@@ -77,13 +78,36 @@ def test_far_from_all_labelled_links_the_head_stands():
     scale = torch.eye(2, dtype=torch.float64).expand(2, 2, 2)
     place = torch.tensor([[1.0, 2, 3]] * 2, dtype=torch.float64)
     asked = torch.stack([torch.full((DIM,), 0.5), torch.full((DIM,), 1e4)])
-    moved = kriging(Estimate(place, scale), asked)
+    moved = kriging(Estimate(place, scale), asked, torch.zeros(2, 3))
     assert (moved.position[0, :2] - place[0, :2]).norm() > 0.5
     assert float(moved.position[0, 2]) == 3
     torch.testing.assert_close(moved.position[1], place[1])
     whole = (1 + float(kriging.noise)) ** 0.5
     torch.testing.assert_close(moved.scale[1], whole * scale[1])
     assert float(moved.scale[0].norm()) < 0.5 * float(scale[0].norm())
+
+
+def test_what_was_learnt_at_one_station_turns_with_another():
+    made, sounding = kriged(), random_sounding(30, 8)
+    plain = localizer().fix(sounding).position
+    turn, shift = 0.7, torch.tensor([5.0, -3.0, 0.0], dtype=torch.float64)
+    orientation = sounding.station_orientation.clone()
+    orientation[:, 1:] = 0
+    orientation[:, 0] = 0.2
+    upright = replaced(sounding, station_orientation=orientation)
+    before = made.fix(upright).position - upright.station_position
+    orientation = orientation.clone()
+    orientation[:, 0] += turn
+    elsewhere = replaced(
+        sounding,
+        station_orientation=orientation,
+        station_position=sounding.station_position + shift,
+    )
+    after = made.fix(elsewhere).position - elsewhere.station_position
+    cos, sin = np.cos(turn), np.sin(turn)
+    rotation = torch.tensor([[cos, -sin], [sin, cos]], dtype=torch.float64)
+    torch.testing.assert_close(after[:, :2], before[:, :2] @ rotation.T, atol=1e-3, rtol=1e-5)
+    assert (made.fix(sounding).position - plain).norm(dim=-1).mean() > 1
 
 
 def test_of_too_many_labelled_links_some_are_remembered(monkeypatch):
@@ -101,13 +125,13 @@ def localizer(head=None):
     return Localizer(RadiofixEncoder(16, 1, 2, 4, 8), head or FrameHead(16)).eval()
 
 
-def links(seed, made, smooth=True):
+def links(seed, made):
     """Links whose users stand off from where a localizer puts them, by what their summary says."""
     sounding = random_sounding(60, seed)
     with torch.no_grad():
         features = made.encoder(sounding).summary.double()
     truth = random_truth(60, seed)
-    off = 20 * torch.tanh(features[:, :2]) if smooth else 0
+    off = to_scene(20 * torch.tanh(features[:, :2]), sounding.station_orientation)
     truth.position[:, :2] = made.fix(sounding).position[:, :2] + off
     return sounding, truth
 
@@ -154,6 +178,9 @@ def test_weights_bring_their_labelled_links_and_older_ones_have_none():
     torch.testing.assert_close(fresh.fix(sounding).position, localizer().fix(sounding).position)
     fresh.load_state_dict(state)
     assert fresh.kriging.fitted
+    broken = {k: v for k, v in state.items() if k != "kriging.weight"}
+    with pytest.raises(RuntimeError, match=r"kriging\.weight"):
+        fresh.load_state_dict(broken)
     del older["encoder.norm.weight"]
     with pytest.raises(RuntimeError, match=r"encoder\.norm\.weight"):
         fresh.load_state_dict(older)

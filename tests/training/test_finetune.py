@@ -291,6 +291,11 @@ def test_simulated_supervision_places_users_without_a_label(tmp_path, store, rec
     links = part_links(recipe(**start), open_paths(store), module.task, "test", 20, "cpu")
     ours = module.localizer.fix(links[0][0])
     assert torch.equal(load(tmp_path / "closed").fix(links[0][0]).position, ours.position)
+    with pytest.raises(ValueError, match="labels=5000, but split random"):
+        run(recipe(**start, labels=5000, training={"steps": 0}), tmp_path / "few")
+    assert not (tmp_path / "few").exists()
+    with pytest.raises(ValueError, match="krige=True has nothing to go by with labels=0"):
+        recipe(**start, labels=0, krige=True)
     tuned = run(recipe(**start, training={"steps": 4}), tmp_path / "some")
     assert tuned.progress.step == 4
     assert finetuned(tmp_path / "some")[1].head == Part(**head)

@@ -105,7 +105,12 @@ def _figure(figure: Figure) -> list[Block]:
     table = _curve if figure.curve else _distribution
     tables = [table(figure, split) for split in protocol.splits if figure.at(split)]
     what = f"{words[protocol.statistic]} error [{protocol.unit}]" if figure.curve else "errors"
-    papers = any(figure.printed(s, name) for s in protocol.splits for name in figure.looks)
+    papers = any(
+        figure.printed(split, name)
+        for split in protocol.splits
+        if figure.at(split)
+        for name in figure.looks
+    )
     if figure.curve:
         tables += [_far(figure, split) for split in protocol.splits if _any_far(figure, split)]
     limited = [_limited(figure, split) for split in protocol.splits if _any_limit(figure, split)]

@@ -156,6 +156,8 @@ class Figure:
 
     def printed(self, split: str, method: str) -> dict[float, tuple[Printed, ...]]:
         """What the paper says of a method along the axis, whether we have run it or not."""
+        if not self.protocol.compares(method):
+            return {}
         return {x: told for x in self.xs if (told := self._told(split, x, method))}
 
     def _told(self, split: str, x: float, method: str) -> tuple[Printed, ...]:

@@ -74,7 +74,7 @@ class Grid:
     ) -> tuple[Float[Tensor, " link"], Float[Tensor, " link"]]:
         """The best place of a finer grid that reaches from a place to its neighbours."""
         step = torch.arange(-self.zoom, self.zoom + 1, device=turn.device).double() / self.zoom
-        gap = self.directions(observed).diff()[:1]
+        gap = 2 / len(self.directions(observed))
         turns = turn[:, None] + step / (self.finer * residual.shape[2])
         directions = (direction[:, None] + step * gap).clamp(-1, 1)
         match = (observed.over_antennas(directions).conj() @ residual) @ (

@@ -34,7 +34,7 @@ class Kriging(nn.Module):
     A Gaussian process: the head's error is taken for a field over the encoder's summaries, with
     Matern's correlation (1 + a) exp(-a), a = sqrt(3) distance / length, and noise on top. What it
     says of a link is linear in the labelled errors and solved for at once. Far from all labelled
-    links it says nothing, and what the head states stands.
+    links it moves nothing. Errors are kept in the frames of their stations, as summaries are.
     """
 
     known: Float[Tensor, "label dim"]
@@ -59,11 +59,23 @@ class Kriging(nn.Module):
         """Whether it has anything to say."""
         return self.known.shape[0] > 0
 
-    def forward(self, estimate: Estimate, features: Float[Tensor, "link dim"]) -> Estimate:
-        """Estimates moved by what is known, their covariances the smaller the more that is."""
+    def forward(
+        self,
+        estimate: Estimate,
+        features: Float[Tensor, "link dim"],
+        orientation: Float[Tensor, "link 3"],
+    ) -> Estimate:
+        """Estimates moved by what is known, their covariances the smaller the more that is.
+
+        Args:
+            estimate: of each link, in the scene.
+            features: summaries of the links.
+            orientation: of their stations.
+        """
         if not self.fitted:
             return estimate
         move, share = self.correction(features)
+        move = to_scene(move, orientation)
         circle = torch.eye(2, dtype=share.dtype, device=share.device).expand(len(share), 2, 2)
         scale = circle if estimate.scale is None else estimate.scale
         position = estimate.position.double() + F.pad(move, (0, 1))
@@ -72,10 +84,11 @@ class Kriging(nn.Module):
     def correction(
         self, features: Float[Tensor, "link dim"]
     ) -> tuple[Float[Tensor, "link 2"], Float[Tensor, " link"]]:
-        """What is to be added to each position [m], and the share of the variance that is left.
+        """What each position is to be moved by [m], and the share of the variance that is left.
 
-        The share is that which the most alike labelled link would leave by itself: it takes no
-        matrix of all of them, and what the others leave less is a matter of calibration.
+        The move is in the station's frame. The share is that which the most alike labelled link
+        would leave by itself: it takes no matrix of all of them, and what the others leave less is
+        a matter of calibration.
         """
         alike = matern(self._distance(features) / self.length)
         whole = 1 + self.noise
@@ -93,7 +106,7 @@ class Kriging(nn.Module):
 
         Args:
             features: summaries of the labelled links.
-            error: of their estimates, from these to the truth [m].
+            error: of their estimates, from these to the truth, in their stations' frames [m].
             held_out: summaries of links that choose the length and the noise.
             held_out_error: likewise from estimates to the truth.
         """
@@ -130,7 +143,8 @@ class Kriging(nn.Module):
         self.known = (features - self.middle) / self.spread
 
     def _forget(self) -> None:
-        self.known, self.weight = self.known[:0], self.weight[:0]
+        self.known = self.known.new_zeros(0, self.known.shape[1])
+        self.weight = self.weight.new_zeros(0, 2)
 
     def _distance(self, features: Float[Tensor, "link dim"]) -> Float[Tensor, "link label"]:
         at = (features.double() - self.middle) / self.spread
@@ -140,10 +154,12 @@ class Kriging(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Takes as many labelled links as there are; older weights have none."""
         self._forget()
+        older = not any(key.startswith(prefix) for key in state_dict)
         for name, buffer in self.named_buffers():
-            kept = state_dict.setdefault(prefix + name, buffer)
-            if name in ("known", "weight"):
-                setattr(self, name, buffer.new_zeros(kept.shape))
+            if older:
+                state_dict[prefix + name] = buffer
+            elif name in ("known", "weight") and prefix + name in state_dict:
+                setattr(self, name, buffer.new_zeros(state_dict[prefix + name].shape))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
@@ -153,6 +169,22 @@ def matern(distance: Float[Tensor, "link label"]) -> Float[Tensor, "link label"]
     a = math.sqrt(3) * distance
     decay = torch.exp(-a)
     return torch.addcmul(decay, a, decay)
+
+
+def to_scene(
+    move: Float[Tensor, "link 2"], orientation: Float[Tensor, "link 3"]
+) -> Float[Tensor, "link 2"]:
+    """Level vectors out of the frames of stations, turned by their yaw."""
+    cos, sin = orientation[:, 0].double().cos(), orientation[:, 0].double().sin()
+    x, y = move.unbind(-1)
+    return torch.stack([cos * x - sin * y, sin * x + cos * y], -1)
+
+
+def to_station(
+    move: Float[Tensor, "link 2"], orientation: Float[Tensor, "link 3"]
+) -> Float[Tensor, "link 2"]:
+    """Level vectors of the scene into the frames of stations."""
+    return to_scene(move, -orientation)
 
 
 def _solved(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from radiofix.models.calibration import Calibration
 from radiofix.models.heads import Estimate
-from radiofix.models.kriging import Kriging
+from radiofix.models.kriging import Kriging, to_station
 from radiofix.models.latent import Encoder, Latent
 from radiofix.physics.channel import Channel
 from radiofix.types import Fix, Sounding, Station, Truth
@@ -81,7 +81,7 @@ class Localizer(nn.Module):
         """What the head makes of each link, moved by what labelled links have told."""
         latent = self.encoder(sounding)
         output = self.head(latent, sounding)
-        return self.kriging(output, latent.summary) if isinstance(output, Estimate) else output
+        return self._moved(output, latent, sounding) if isinstance(output, Estimate) else output
 
     def locate(
         self,
@@ -165,13 +165,13 @@ class Localizer(nn.Module):
     def _missed(
         self, links: Iterable[tuple[Sounding, Truth]]
     ) -> tuple[Float[Tensor, "link dim"], Float[Tensor, "link 2"]]:
-        """Summaries of links, and how far from the estimates the truth lies [m]."""
+        """Summaries of links, and from the estimates to the truth in their stations' frames [m]."""
         summaries, errors = [], []
         for sounding, truth in links:
             latent = self._encode(sounding)
             away = truth.position - self._place(latent, sounding).position
             summaries.append(latent.summary)
-            errors.append(away[:, :2].double())
+            errors.append(to_station(away[:, :2].double(), sounding.station_orientation))
         return torch.cat(summaries), torch.cat(errors)
 
     def _encode(self, sounding: Sounding) -> Latent:
@@ -183,7 +183,10 @@ class Localizer(nn.Module):
             raise ValueError(
                 f"{type(self.head).__name__} gives no positions: locate with a position head"
             )
-        moved: Estimate = self.kriging(estimate, latent.summary)
+        return self._moved(estimate, latent, sounding)
+
+    def _moved(self, estimate: Estimate, latent: Latent, sounding: Sounding) -> Estimate:
+        moved: Estimate = self.kriging(estimate, latent.summary, sounding.station_orientation)
         return moved
 
 

@@ -86,6 +86,7 @@ def lesson(
 ) -> Lesson:
     """What fine-tuning trains, on what, and how it is judged; `able`: its head is trained."""
     labelled = _labelled(recipe, module, store, fabric)
+    _fit(module, labelled, recipe.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         adaptation: Adaptation = recipe.adaptation.build()
@@ -129,8 +130,7 @@ def finetune(
             raise ValueError(f"{untrained}=0 trains no head: pretrain one by simulated supervision")
         if told.prompter is not None:
             raise ValueError(f"{untrained}=0 trains no prompter: leave it out, or give {untrained}")
-        begin(folder, told)
-        return _taken(folder, recipe, module, store, fabric)
+        return _taken(folder, told, recipe, module, store, fabric)
     able = start is not None and start.readies(module.localizer.head)
     known = None if start is None else weights(module)
     taught = lesson(recipe, module, store, fabric, able)
@@ -154,14 +154,22 @@ def finetune(
 
 
 def _taken(
-    folder: RunFolder, recipe: FinetuneRecipe, module: Finetuning, store: PathStore, fabric: Fabric
+    folder: RunFolder,
+    told: FinetuneRecipe,
+    recipe: FinetuneRecipe,
+    module: Finetuning,
+    store: PathStore,
+    fabric: Fabric,
 ) -> Outcome:
     """A pretrained run's own head as it is; what labels there are serve without any training."""
+    labelled = _labelled(recipe, module, store, fabric) if recipe.labels else None
     module.to(fabric.device).eval()
     figures = dict(_judge(recipe, store, fabric.device)(module))
     outcome = Outcome(Progress(figures=figures), finished=True, samples_per_second=0.0)
-    if recipe.labels:
-        labelled = _labelled(recipe, module, store, fabric)
+    if not fabric.is_global_zero:
+        return outcome
+    begin(folder, told)
+    if labelled is not None:
         outcome = _kriged(module, labelled, recipe, store, fabric.device, outcome)
         _calibrate(module, labelled, recipe, store, fabric.device)
     _finish(folder, recipe, module, store, fabric, outcome)
@@ -171,7 +179,7 @@ def _taken(
 def _labelled(
     recipe: FinetuneRecipe, module: Finetuning, store: PathStore, fabric: Fabric
 ) -> LabelledBatches:
-    """The labelled links, of which the module takes its scales."""
+    """The labelled links; the module comes to where they are."""
     columns = station_columns(store, recipe.stations)
     chosen = choice_of(recipe, store, columns).labelled(recipe.labels, recipe.seed)
     pool = HeldPool(store, chosen, columns, fabric.device, module.task.usable)
@@ -179,7 +187,6 @@ def _labelled(
     batch = min(recipe.training.batch, len(pool.reachable))
     labelled = LabelledBatches(pool, recipe.receiver, batch, recipe.fewest_stations)
     module.to(fabric.device)
-    _fit(module, labelled, recipe.seed)
     return labelled
 
 

@@ -112,6 +112,8 @@ class FinetuneRecipe:
     def __post_init__(self) -> None:
         if self.labels < 0:
             raise ValueError(f"labels must be at least 0, got {self.labels}")
+        if self.krige and not self.labels:
+            raise ValueError("krige=True has nothing to go by with labels=0: give it labels")
         if not all(0 < share < 1 for share in self.blend):
             raise ValueError(f"blend must hold shares between 0 and 1, got {list(self.blend)}")
 

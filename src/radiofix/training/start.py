@@ -31,6 +31,8 @@ def begin(folder: RunFolder, recipe: PretrainRecipe | FinetuneRecipe) -> None:
 
 
 def _changed(before: dict[str, object], now: dict[str, object]) -> str:
-    """Names of keys that differ; where the store lies may change."""
+    """Names of keys that differ; where the store lies may change, and a key may be newer."""
     same = json.loads(json.dumps(now))
-    return ", ".join(sorted(k for k in same if k != "store" and before.get(k) != same[k]))
+    newer = {"krige": False}
+    known = {**newer, **before}
+    return ", ".join(sorted(k for k in same if k != "store" and known.get(k) != same[k]))

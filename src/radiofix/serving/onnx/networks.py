@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from radiofix.models.frame import AHEAD, FAR, REACH, FrameHead
 from radiofix.models.heads import FusionHead, PositionHead
+from radiofix.models.kriging import to_scene
 from radiofix.models.latent import Latent
 from radiofix.models.layers import EncoderLayer
 from radiofix.models.localizer import Localizer
@@ -57,6 +58,7 @@ class RealLocalizer(nn.Module):
         position, horizontal = self.head(latent, sounding)
         if self.kriging.fitted:
             move, share = self.kriging.correction(latent.summary)
+            move = to_scene(move, sounding.station_orientation)
             position = position + F.pad(move, (0, 1))
             horizontal = horizontal * share[:, None, None]
         covariance = F.pad(horizontal * self.calibration.stretch.square(), (0, 1, 0, 1))
