@@ -181,8 +181,12 @@ class Figure:
             np.array(v)
             for v in ([c.value for c in cells], *zip(*(c.interval for c in cells), strict=True))
         )
-        known = [c for c in cells if c.paper is not None and c.paper.low == c.paper.high]
-        marks = tuple((c.x, c.paper.low) for c in known if c.paper is not None)
+        marks = tuple(
+            (x, paper.low)
+            for x, papers in self.printed(cells[0].split, name).items()
+            for paper in papers
+            if paper.statistic == self.protocol.statistic and paper.low == paper.high
+        )
         return Line(
             name, *self.looks[name], np.array([c.x for c in cells]), value, low, high, marks
         )
