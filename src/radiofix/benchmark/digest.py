@@ -54,5 +54,5 @@ def _labelled(cell: Cell, place: Place, column: Column) -> bool:
 
 def _printed(figure: Figure, split: str, x: float, method: str) -> str:
     """What the paper says of a method, by the same statistic as ours."""
-    told = figure.printed(split, method).get(x, ())
-    return next((str(p) for p in told if p.statistic == figure.protocol.statistic), "")
+    paper = figure.stated(split, method).get(x)
+    return "" if paper is None else str(paper)

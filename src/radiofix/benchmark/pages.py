@@ -215,9 +215,9 @@ def _curve(figure: Figure, split: str) -> Table:
         cells = {cell.x: cell for cell in figure.of(split, name)}
         if cells:
             rows.append([name, *(_value(cells.get(x)) for x in figure.xs)])
-        papers = figure.printed(split, name)
-        told = [_one(papers.get(x, ()), figure.protocol.statistic) or "" for x in figure.xs]
-        if any(told):
+        papers = figure.stated(split, name)
+        if papers:
+            told = [str(papers[x]) if x in papers else "" for x in figure.xs]
             rows.append([f"{name}, paper", *told])
     away = {c.x: c for c in figure.at(split) if c.nearest_label is not None}
     if away:

@@ -158,10 +158,14 @@ class Figure:
         """What the paper says of a method along the axis, whether we have run it or not."""
         if not self.protocol.compares(method):
             return {}
-        return {x: told for x in self.xs if (told := self._told(split, x, method))}
+        each = {x: _printed(self.subject, self.protocol, split, x, method) for x in self.xs}
+        return {x: told for x, told in each.items() if told}
 
-    def _told(self, split: str, x: float, method: str) -> tuple[Printed, ...]:
-        return _printed(self.subject, self.protocol, split, x, method)
+    def stated(self, split: str, method: str) -> dict[float, Printed]:
+        """Of it the figure's own statistic."""
+        wanted = self.protocol.statistic
+        each = self.printed(split, method).items()
+        return {x: paper for x, told in each for paper in told if paper.statistic == wanted}
 
     @property
     def panels(self) -> tuple[Panel, ...]:
@@ -183,9 +187,8 @@ class Figure:
         )
         marks = tuple(
             (x, paper.low)
-            for x, papers in self.printed(cells[0].split, name).items()
-            for paper in papers
-            if paper.statistic == self.protocol.statistic and paper.low == paper.high
+            for x, paper in self.stated(cells[0].split, name).items()
+            if paper.low == paper.high
         )
         return Line(
             name, *self.looks[name], np.array([c.x for c in cells]), value, low, high, marks

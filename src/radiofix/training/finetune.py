@@ -291,7 +291,7 @@ def _fit(module: Finetuning, labelled: LabelledBatches, seed: int) -> None:
     generator = torch.Generator(labelled.pool.reachable.device).manual_seed(seed)
     soundings, truths = zip(*labelled.all(generator), strict=True)
     meet(module.localizer.encoder, soundings)
-    module.localizer.head.fit(soundings, truths)  # type: ignore[operator]
+    module.localizer.head.fit(soundings, truths)  # type: ignore[operator]  # every head has it
     module.task.fit(soundings, truths)
 
 
