@@ -32,6 +32,7 @@ from radiofix.training.localizing import Finetuning, Start, build_localizer, fin
 from radiofix.training.pool import HeldPool
 from radiofix.training.pretrain import pretrain
 from radiofix.training.recipe import FinetuneRecipe, read_recipe
+from radiofix.training.start import RECIPE, begin, expect_run
 from radiofix.training.watch import DivergedError
 from radiofix.types import Fix
 
@@ -230,6 +231,17 @@ def test_what_cannot_begin_is_one_line(tmp_path, recipe):
     ):
         with pytest.raises(ValueError, match=message):
             run(recipe(**changes), tmp_path / message.split()[1])
+
+
+def test_a_run_begun_before_a_key_was_there_is_gone_on_with(tmp_path, recipe):
+    begin(RunFolder(tmp_path / "run"), recipe())
+    written = tmp_path / "run" / RECIPE
+    older = json.loads(written.read_text())
+    del older["krige"]
+    written.write_text(json.dumps(older))
+    expect_run(tmp_path / "run", recipe(), resume=True)
+    with pytest.raises(ValueError, match="was begun with another krige"):
+        expect_run(tmp_path / "run", recipe(krige=True), resume=True)
 
 
 def test_simulated_supervision_places_users_without_a_label(tmp_path, store, recipe):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 from radiofix.training.checkpoints import RunFolder
@@ -19,7 +20,8 @@ def expect_run(path: Path, recipe: PretrainRecipe | FinetuneRecipe, resume: bool
         return
     if not (path / RECIPE).is_file():
         raise ValueError(f"{path} is no run to resume: leave out --resume to begin one")
-    changed = _changed(json.loads((path / RECIPE).read_text()), plain(recipe))
+    begun = {**_defaults(recipe), **json.loads((path / RECIPE).read_text())}
+    changed = _changed(begun, plain(recipe))
     if changed:
         raise ValueError(f"{path} was begun with another {changed}: resume with the same")
 
@@ -31,8 +33,11 @@ def begin(folder: RunFolder, recipe: PretrainRecipe | FinetuneRecipe) -> None:
 
 
 def _changed(before: dict[str, object], now: dict[str, object]) -> str:
-    """Names of keys that differ; where the store lies may change, and a key may be newer."""
+    """Names of keys that differ; where the store lies may change."""
     same = json.loads(json.dumps(now))
-    newer = {"krige": False}
-    known = {**newer, **before}
-    return ", ".join(sorted(k for k in same if k != "store" and known.get(k) != same[k]))
+    return ", ".join(sorted(k for k in same if k != "store" and before.get(k) != same[k]))
+
+
+def _defaults(recipe: PretrainRecipe | FinetuneRecipe) -> dict[str, object]:
+    """What keys mean that are newer than a run."""
+    return {f.name: f.default for f in fields(recipe) if f.default is not MISSING}
