@@ -27,6 +27,7 @@ from radiofix.benchmark.runs.outcomes import Outcome, Run
 from radiofix.benchmark.runs.questions import POSITION, TOA
 from radiofix.benchmark.runs.running import Bench, carry_out, perform, points_of
 from radiofix.benchmark.runs.working import work
+from radiofix.cli import main
 from radiofix.data.store import open_paths
 from radiofix.models.heads import Estimate
 
@@ -290,6 +291,18 @@ def test_the_plan_has_pretraining_first_and_then_the_headline(site):
     nomp = chosen(methods(), ["NOMP"])[0]
     outcomes.write(site.out, carry_out(site, nomp, one.runs()[1]))
     assert len(plan(one, 2)) == len(steps) - 1
+
+
+def test_one_split_may_be_asked_for_alone(town, tmp_path, capsys):
+    command = ["bench", "lwlm", "--plan", "--json", "--scale", "laptop", "--only", "fig10a"]
+    command += ["--methods", "NOMP", "--store", str(town), "--out", str(tmp_path)]
+    told = []
+    for more in ([], ["--splits", "region"]):
+        assert main([*command, *more]) == 0
+        told.append({s["name"] for s in json.loads(capsys.readouterr().out)["steps"]})
+    both, region = told
+    assert region == {name for name in both if "-region-" in name}
+    assert {"-random-" in name for name in both - region} == {True}
 
 
 def test_a_scale_may_run_the_ends_of_an_axis_alone():

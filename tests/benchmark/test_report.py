@@ -284,6 +284,7 @@ def test_mistakes_are_one_line(tmp_path, results, capsys):
         (["bench", "lwlm", "--out", "x", "--store", "s", "--only", "fig1"], "no figure fig1"),
         (["bench", "lwlm", "--out", "x", "--store", "s", "--methods", "A"], "no method A"),
         (["bench", "lwlm", "--out", "x", "--store", "s", "--seeds", "5"], "no seed 5"),
+        (["bench", "lwlm", "--out", "x", "--store", "s", "--splits", "random"], "no split random"),
         (
             ["bench", "lwlm", "--out", "x", "--store", "s", "--stores", "a=b"],
             "no store is called a",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from radiofix.cli.terminal import add_command, key_values, positive_int, say, wh
 
 if TYPE_CHECKING:
     from radiofix.benchmark.runs.running import Bench
+    from radiofix.benchmark.runs.scales import Scale
     from radiofix.benchmark.runs.subject import Subject
 
 
@@ -52,6 +53,9 @@ def _add_arguments(command: argparse.ArgumentParser, stores: str) -> None:
     command.add_argument("--only", nargs="+", default=None, metavar="FIGURE", help="None: all")
     command.add_argument("--methods", nargs="+", default=None, metavar="METHOD", help="None: all")
     command.add_argument("--seeds", type=whole_numbers, default=None, help="None: the scale's")
+    command.add_argument(
+        "--splits", nargs="+", default=None, metavar="SPLIT", help="None: the scale's"
+    )
     command.add_argument(
         "--stores", nargs="+", action="extend", default=[], metavar="NAME=STORE", help=stores
     )
@@ -208,7 +212,7 @@ def _planned(options: argparse.Namespace) -> Bench:
     if strange:
         raise ValueError(f"no seed {strange[0]} at scale {scale.name}: there are {scale.seeds}")
     site = Site(
-        scale=scale,
+        scale=replace(scale, splits=_splits(options, scale)),
         stores=_stores(options),
         out=options.out,
         work=options.work,
@@ -218,6 +222,16 @@ def _planned(options: argparse.Namespace) -> Bench:
     )
     methods = chosen(subject.methods(options.pretrained), options.methods)
     return Bench(site, methods, subject.agenda.named(options.only), options.seeds)
+
+
+def _splits(options: argparse.Namespace, scale: Scale) -> tuple[str, ...]:
+    """Of the scale's splits, those that are asked for."""
+    asked = tuple(options.splits or scale.splits)
+    strange = sorted(set(asked) - set(scale.splits))
+    if strange:
+        known = ", ".join(scale.splits)
+        raise ValueError(f"no split {strange[0]} at scale {scale.name}: there are {known}")
+    return asked
 
 
 def _stores(options: argparse.Namespace) -> dict[str, str]:
@@ -278,7 +292,7 @@ def _duration(seconds: float) -> str:
 def _command(options: argparse.Namespace) -> str:
     """What was typed, without the ways to stores and runs on one machine."""
     parts = [f"radiofix bench {options.bench}", f"--scale {options.scale}"]
-    for flag in ("only", "methods"):
+    for flag in ("only", "methods", "splits"):
         names = getattr(options, flag)
         parts += [f"--{flag} {' '.join(names)}"] if names else []
     if options.seeds is not None:
