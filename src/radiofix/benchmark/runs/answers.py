@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,8 @@ from radiofix.types import Sounding, Truth
 Array = NDArray[np.float64]
 Answer = Callable[[Sounding], Any]
 """From links to what the task of their question reads."""
-Links = Sequence[tuple[Sounding, Truth]]
+Links = Iterable[tuple[Sounding, Truth]]
+"""May be gone through again and again."""
 
 
 @dataclass(frozen=True)

@@ -170,12 +170,15 @@ class Lookup:
         labelled = labelled_links(run, site)
         test = Trial(lesson.stations, lesson.pilots[0])
         asked = held_out_links(run, test, site, "validation")
+        prints, positions = {}, []
         # One station at a time: the channels of several take gigabytes.
-        prints = {
-            station: fit(*_of(station, labelled), *_of(station, asked), seed=run.seed)
-            for station in sorted(_stations(labelled) & _stations(asked))
-        }
-        middle = torch.cat([truth.position for _, truth in labelled]).double().mean(0)
+        for station in site.columns(lesson):
+            known, aside = _of(station, labelled), _of(station, asked)
+            if known is not None:
+                positions.append(known[1])
+            if known is not None and aside is not None:
+                prints[station] = fit(*known, *aside, seed=run.seed)
+        middle = torch.cat(positions).double().mean(0)
         errors = [fingerprint.validation_error for fingerprint in prints.values()]
 
         def answer(sounding: Sounding) -> object:
@@ -198,17 +201,16 @@ def _looked_up(
     return Estimate(position, logit=logit)
 
 
-def _stations(links: Links) -> set[int]:
-    return set[int]().union(*(sounding.station.tolist() for sounding, _ in links))
-
-
-def _of(station: int, links: Links) -> tuple[Sounding, Float[Tensor, "link 3"]]:
-    """The links to a station, and where their users are."""
-    own = [(sounding.station == station, sounding, truth) for sounding, truth in links]
-    return (
-        Sounding.join([sounding[here] for here, sounding, _ in own if here.any()]),
-        torch.cat([truth.position[here] for here, _, truth in own]),
-    )
+def _of(station: int, links: Links) -> tuple[Sounding, Float[Tensor, "link 3"]] | None:
+    """The links to a station, and where their users are; None: there are none."""
+    own = [
+        (sounding[here], truth.position[here])
+        for sounding, truth in links
+        if (here := sounding.station == station).any()
+    ]
+    if not own:
+        return None
+    return Sounding.join([sounding for sounding, _ in own]), torch.cat([where for _, where in own])
 
 
 def _height(run: Run, site: Site) -> float:

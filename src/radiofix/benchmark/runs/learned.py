@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -22,6 +22,7 @@ from radiofix.training.evaluate import TOGETHER
 from radiofix.training.pool import HeldPool
 from radiofix.training.pretrain import JUDGE_SEED
 from radiofix.training.users import Among, Choice, Rows
+from radiofix.types import Sounding, Truth
 
 
 @dataclass(frozen=True)
@@ -150,5 +151,19 @@ def _choice(path: str, split: str, users: Users, stations: Sequence[str]) -> Cho
 
 def _received(lesson: Lesson, test: Trial, site: Site, pool: HeldPool, seed: int) -> Links:
     together = min(TOGETHER, len(pool.reachable))
-    batches = LabelledBatches(pool, asked_receiver(lesson, test), together)
-    return batches.all(torch.Generator(site.device).manual_seed(seed))
+    return _Received(LabelledBatches(pool, asked_receiver(lesson, test), together), seed)
+
+
+@dataclass(frozen=True)
+class _Received:
+    """Links that are made anew, and always the same, each time that they are gone through.
+
+    Kept, those of ten thousand users and four stations would take more than a gigabyte.
+    """
+
+    batches: LabelledBatches
+    seed: int
+
+    def __iter__(self) -> Iterator[tuple[Sounding, Truth]]:
+        device = self.batches.pool.reachable.device
+        return self.batches.each(torch.Generator(device).manual_seed(self.seed))
