@@ -357,7 +357,7 @@ def test_a_fused_user_is_one_answer(site):
 
 
 def test_the_error_of_an_angle_is_told_as_a_direction_too(site):
-    links = links_of(site, AOA)
+    links = list(links_of(site, AOA))
     task = AOA.make_task()
     bend = 0.1
 

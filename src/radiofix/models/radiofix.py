@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from radiofix.models.blocks import Block
+from radiofix.models.blocks import Block, through
 from radiofix.models.latent import Latent, from_wave, observed_power, unit_power
 from radiofix.models.memory import StationMemory
 from radiofix.models.patches import PatchTokens
@@ -70,9 +70,7 @@ class RadiofixEncoder(nn.Module):
             summary = summary + self.memory(sounding).to(patches.dtype)
         prompted = [] if prompts is None else [prompts.to(patches.dtype)]
         sequence = torch.cat([summary[:, None], *prompted, patches], 1)
-        for block in self.blocks:
-            sequence = block(sequence)
-        sequence = self.norm(sequence)
+        sequence = through(self.blocks, self.norm, sequence)
         inside = 1 if prompts is None else 1 + prompts.shape[1]
         return Latent(sequence[:, 0], sequence[:, inside:], wave)
 

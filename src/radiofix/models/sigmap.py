@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor, nn
 
-from radiofix.models.blocks import Block
+from radiofix.models.blocks import Block, through
 from radiofix.models.latent import Latent, unit_power
 from radiofix.models.lwlm import magnitude_and_phase, sinusoids
 from radiofix.types import Sounding
@@ -117,10 +117,7 @@ class SigmapEncoder(nn.Module):
             self._expect_prompts(prompts, len(patches))
             sequence.insert(1, prompts.to(patches.dtype))
             count = prompts.shape[1]
-        tokens = torch.cat(sequence, 1)
-        for block in self.blocks:
-            tokens = block(tokens)
-        tokens = self.norm(tokens)
+        tokens = through(self.blocks, self.norm, torch.cat(sequence, 1))
         return Latent(tokens[:, 0], tokens[:, 1 + count :])
 
     def masked(
