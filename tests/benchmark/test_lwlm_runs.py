@@ -28,6 +28,7 @@ from radiofix.benchmark.runs.questions import POSITION, TOA
 from radiofix.benchmark.runs.running import Bench, carry_out, perform, points_of
 from radiofix.benchmark.runs.working import work
 from radiofix.cli import main
+from radiofix.data.splits import squares
 from radiofix.data.store import open_paths
 from radiofix.models.heads import Estimate
 
@@ -251,7 +252,8 @@ def test_the_first_seed_of_all_comes_before_the_second_of_any(site):
     runs = bench(seeded, ["kNN", "NOMP"], ["fig10a", "fig8"]).runs()
     seeds = [run.seed for run in runs]
     assert seeds == sorted(seeds)
-    assert {run.method for run in runs if run.seed == 1} == {"kNN"}
+    # Nothing is drawn for waves, but test users are: all methods are asked about the same.
+    assert {run.method for run in runs if run.seed == 1} == {"kNN", "NOMP"}
 
 
 def test_the_time_of_a_run_is_that_of_runs_alike():
@@ -346,6 +348,18 @@ def test_the_limit_is_left_to_noise_without_faults_and_to_dense_stores(site, tow
         assert Limit().lesson(other) is None
     assert spacing(open_paths(town)) == pytest.approx(4.0, abs=1.1)
     assert "0.25 m at most make a grid" in Limit().lacks(site)
+
+
+def test_answers_are_kept_with_the_squares_of_their_users(site, town):
+    position = open_paths(town).dataset["user_position"].values
+    one = bench(site, ["NOMP"], ["fig10a", "fig11a"])
+    work(one, 1, lambda line: None)
+    for outcome in outcomes.every(site.out):
+        (tested,) = (t for t in outcome.tests if t.test.stations == outcome.run.lesson.stations)
+        links = held_out_links(outcome.run, tested.test, site, "test")
+        users = np.unique(torch.cat([sounding.user for sounding, _ in links]).numpy())
+        assert list(tested.square) == list(squares(position)[users])
+        assert len(tested.square) == len(tested.error)
 
 
 def test_a_fingerprint_is_not_asked_of_a_station_that_it_never_heard(site):

@@ -62,6 +62,29 @@ def test_the_interval_is_of_the_statistic_asked_for(error):
     assert metrics.interval([error], metrics.median) == (low, high)
 
 
+def test_where_neighbours_err_alike_squares_are_drawn_and_the_interval_is_theirs():
+    rng = np.random.default_rng(3)
+    level = rng.normal(5, 2, 40)
+    square = np.repeat(np.arange(40), 50)
+    error = level[square] + rng.normal(0, 0.1, len(square))
+    low, high = metrics.interval([error], squares=[square])
+    assert high - low == pytest.approx(2 * 1.96 * level.std() / np.sqrt(40), rel=0.2)
+    alone = metrics.interval([error])
+    assert high - low > 5 * (alone[1] - alone[0])
+    # Each user in a square of its own is each user by itself.
+    own = metrics.interval([error], squares=[np.arange(len(error))])
+    assert own[1] - own[0] == pytest.approx(alone[1] - alone[0], rel=0.1)
+
+
+def test_seeds_share_the_squares_that_are_drawn():
+    square = np.repeat(np.arange(10), 20)
+    error = square.astype(float)
+    one = metrics.interval([error], squares=[square])
+    three = metrics.interval([error, error, error], squares=[square] * 3)
+    # Squares drawn for each seed by themselves would make the interval narrower by sqrt(3).
+    assert three[1] - three[0] == pytest.approx(one[1] - one[0], rel=0.15)
+
+
 @pytest.fixture
 def stated():
     """Errors drawn from the very covariances that are stated."""

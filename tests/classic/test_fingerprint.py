@@ -1,11 +1,23 @@
 """Fingerprints find known places, between them interpolate, and forget phase and power."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from classic.scenes import links_of
-from radiofix.classic.fingerprint import FEATURES, covariance, delay_angle_magnitude, fit
+from radiofix.classic.fingerprint import (
+    FEATURES,
+    Remembered,
+    covariance,
+    delay_angle_magnitude,
+    delay_angle_root,
+    fit,
+    join,
+    nearest_mean,
+    of_middle,
+)
 from radiofix.physics.arrays import ula
 from radiofix.physics.channel import Channel
 from radiofix.types import SPEED_OF_LIGHT
@@ -71,6 +83,75 @@ def test_the_covariance_feature_is_the_mean_of_products():
         parts = [np.stack([p.real, p.imag], -1).ravel() for p in (spatial, spectral)]
         expected = np.concatenate([p / np.linalg.norm(p) for p in parts])
         assert np.allclose(covariance(sounding)[link].numpy(), expected, atol=1e-5)
+
+
+def test_a_feature_of_the_middle_of_the_band_is_that_of_a_narrower_channel():
+    sounding, _ = users(4, 0)
+    narrow = dataclasses.replace(
+        sounding, csi=sounding.csi[..., 8:24], frequency=sounding.frequency[:, 8:24]
+    )
+    found = of_middle(sounding, delay_angle_root, share=0.5)
+    assert torch.equal(found, delay_angle_root(narrow))
+    assert of_middle(sounding, delay_angle_root, share=1e-9).shape == (4, 8)
+
+
+def heard_by_two(count, seed):
+    """Users of the yard, seen by two stations: the second one as if the yard were turned over."""
+    first, position = users(count, seed)
+    second = first.with_csi(first.csi.flip(1) * 2)
+    second = dataclasses.replace(second, station=torch.ones_like(first.station))
+    return first, second, position
+
+
+def remembered(*parts):
+    return {
+        station: Remembered.of(fit(sounding, where, *users(50, 5)), sounding, where)
+        for station, (sounding, where) in enumerate(parts)
+    }
+
+
+def test_two_stations_are_asked_at_once_by_the_mean_of_their_squared_distances():
+    first, second, position = heard_by_two(300, 0)
+    known = remembered((first, position), (second, position))
+    asked_first, asked_second, truth = heard_by_two(40, 2)
+    both = type(first).join([asked_first, asked_second])
+    joint = join(known, both, torch.cat([truth, truth]), neighbours=[3])
+    one, other = (
+        np.linalg.norm(
+            known[s].fingerprint.components(asked)[:, None] - known[s].components[None], axis=-1
+        )
+        for s, asked in enumerate((asked_first, asked_second))
+    )
+    distance = np.sqrt((one**2 + other**2) / 2)
+    np.testing.assert_allclose(joint.distances(both, both.user.numpy()), distance, rtol=1e-6)
+    for user in range(40):
+        near = np.argsort(distance[user])[:3]
+        weight = 1 / distance[user, near]
+        expected = (weight[:, None] * position.numpy()[near]).sum(0) / weight.sum()
+        # Both links of a user get the same place.
+        for link in (user, 40 + user):
+            np.testing.assert_allclose(joint.locate(both)[link], expected, rtol=1e-6)
+    away = np.linalg.norm(joint.locate(asked_first).numpy() - truth.numpy(), axis=1).mean()
+    assert away == pytest.approx(joint.validation_error, rel=0.3)
+
+
+def test_users_heard_by_different_stations_are_compared_by_those_they_share():
+    first, second, position = heard_by_two(60, 0)
+    some = remembered((first[:40], position[:40]), (second[20:], position[20:]))
+    both = type(first).join([first, second])
+    joint = join(some, both, torch.cat([position, position]), neighbours=[1])
+    assert list(joint.users) == list(range(60))
+    assert torch.allclose(joint.locate(both), torch.cat([position, position]), atol=1e-4)
+    stranger = dataclasses.replace(first[:2], station=torch.full((2,), 7))
+    assert joint.locate(stranger).isnan().all()
+
+
+def test_a_user_that_is_known_already_is_where_its_label_says():
+    distance = np.array([[0.0, 1.0, 2.0], [2.0, np.inf, 1.0], [np.inf, np.inf, np.inf]])
+    position = np.array([[0.0, 0, 0], [3.0, 0, 0], [6.0, 0, 0]])
+    found = nearest_mean(distance, position, 2)
+    np.testing.assert_allclose(found[:2], [[0.0, 0, 0], [4.0, 0, 0]])
+    assert np.isnan(found[2]).all()
 
 
 def test_silence_and_few_labels_give_finite_places():

@@ -83,11 +83,48 @@ def test_a_clock_offset_is_found_where_it_may_be_any():
     offset = torch.linspace(-28, 28, len(place), dtype=torch.float64)
     late = Heard(told.range + offset[:, None], told.direction, STATIONS, FACING)
     trusting = multilaterate(late)
-    asking = multilaterate(late, Trust(clock_offset=30.0))
+    asking = multilaterate(late, Trust(clock_offset=100.0))
     assert off(trusting, place).median() > 1.0
     assert off(asking, place).quantile(0.9) < 0.05
     solved = off(asking, place) < 0.05
     assert (asking.offset - offset)[solved].abs().max() < 0.1
+
+
+def test_what_is_known_of_clocks_keeps_noise_from_being_told_as_an_offset():
+    place = users()
+    told = heard(place)
+    generator = torch.Generator().manual_seed(1)
+    noise = 1.5 * torch.randn(told.range.shape, generator=generator, dtype=torch.float64)
+    aside = 0.03 * torch.randn(told.range.shape, generator=generator, dtype=torch.float64)
+    noisy = Heard(told.range + noise, told.direction + aside, STATIONS, FACING)
+    error = {
+        deviation: off(multilaterate(noisy, Trust(clock_offset=deviation)), place).mean()
+        for deviation in (0.0, 0.01, 3.0, 300.0)
+    }
+    # Clocks all but right are as good as right ones; the less is known of them the worse.
+    assert abs(error[0.01] - error[0.0]) < 0.02 * error[0.0]
+    assert error[0.0] < error[3.0] < error[300.0]
+
+
+def test_an_offset_is_drawn_toward_none_by_as_much_as_least_squares_would():
+    place = torch.tensor([[26.0, 130.0]], dtype=torch.float64)
+    told = heard(place)
+    late = Heard(told.range + 2.0, torch.full_like(told.range, torch.nan), STATIONS, FACING)
+    deviation = 2.0
+    placed = multilaterate(late, Trust(clock_offset=deviation))
+    # In the middle of four stations the place stays; log1p of small residuals is their square.
+    precision, prior = 4 / 0.7**2, 1 / deviation**2
+    assert off(placed, place) < 0.05
+    assert float(placed.offset) == pytest.approx(2.0 * precision / (precision + prior), abs=0.03)
+
+
+def test_the_end_of_the_line_that_was_told_is_taken_where_both_look_alike():
+    up_and_down = torch.tensor([[1.0, 200.0], [1.0, -200.0]], dtype=torch.float64)
+    told = heard(up_and_down, STATIONS[:1], FACING[:1])
+    assert (told.direction.abs() > 0.99).all()
+    assert off(multilaterate(told), up_and_down).max() < 12.0
+    swapped = Heard(told.range, -told.direction, STATIONS[:1], FACING[:1])
+    assert off(multilaterate(swapped), up_and_down.flip(0)).max() < 12.0
 
 
 def test_users_stand_in_front_of_stations_unless_these_look_all_round():

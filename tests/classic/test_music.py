@@ -97,6 +97,10 @@ def test_what_smoothing_cannot_do_is_refused_in_a_line():
     csi[:, :, [1, 2, 7]] = 0
     with pytest.raises(ValueError, match="needs evenly spaced subcarriers"):
         Music()(sounding.with_csi(csi))
+    mixed = sounding.csi.clone()
+    mixed[1, :, 1::2] = 0
+    with pytest.raises(ValueError, match="needs the same pilots in all links"):
+        Music()(sounding.with_csi(mixed))
     with pytest.raises(ValueError, match="antenna_share must be between 0 and 1, got 1"):
         Music(antenna_share=1.0)
 

@@ -6,7 +6,7 @@ import math
 import torch
 
 from physics.links import random_links
-from radiofix.classic.placing import azimuth, place
+from radiofix.classic.placing import azimuth, place, place_within
 from radiofix.physics.arrays import ula
 from radiofix.physics.channel import Channel
 from radiofix.physics.rotation import rotation
@@ -95,3 +95,27 @@ def test_the_azimuth_is_that_in_the_stations_own_frame():
     difference = azimuth(sounding, user) - bearing
     assert torch.allclose(torch.sin(difference), torch.zeros(50).double(), atol=1e-12)
     assert torch.allclose(torch.cos(difference), torch.ones(50).double())
+
+
+def test_of_directions_that_look_alike_the_one_that_leads_into_the_street_is_taken():
+    sounding, user = stations(50, tilt=0.0)
+    delay, direction = seen(sounding, user)
+    alias = torch.full((50,), 0.4)
+    for link in range(50):
+        one = slice(link, link + 1)
+        turns = (torch.arange(-4, 5) * 0.4 + direction[link]).abs() <= 1
+        others = (torch.arange(-4, 5) * 0.4 + direction[link])[turns]
+        # A square about the user as a street; whichever of its aliases is told leads there.
+        square = torch.stack([user[link, :2] - 5.0, user[link, :2] + 5.0])
+        for told in others:
+            found = place_within(sounding[one], delay[one], told[None], alias[one], square, HEIGHT)
+            assert torch.allclose(found, user[one], atol=1e-5)
+
+
+def test_where_no_direction_or_the_told_one_leads_into_the_street_it_stays():
+    sounding, user = stations(50, tilt=0.0)
+    told, alias = seen(sounding, user), torch.full((50,), 0.4)
+    nowhere = torch.tensor([[1e6, 1e6], [2e6, 2e6]])
+    everywhere = torch.tensor([[-1e6, -1e6], [1e6, 1e6]])
+    for area in (nowhere, everywhere):
+        assert torch.allclose(place_within(sounding, *told, alias, area, HEIGHT), user, atol=1e-6)

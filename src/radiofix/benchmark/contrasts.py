@@ -21,7 +21,7 @@ class Contrast:
 
     mean: float
     interval: tuple[float, float]
-    """95 % of it when seeds, and users within each, are drawn again."""
+    """95 % of it when seeds, and users (or squares of users) within each, are drawn again."""
     seeds: int
 
     @property
@@ -38,14 +38,22 @@ class Contrast:
         return f"{self.mean:.2f}", f"{low:.2f} to {high:.2f}", self.verdict, str(self.seeds)
 
 
-def contrast(ours: Mapping[int, Array], other: Mapping[int, Array]) -> Contrast | None:
-    """Of the errors of the same users, by the seed that drew them; None: no seed is shared."""
-    away = [
-        other[seed] - ours[seed]
-        for seed in ours
-        if seed in other and len(other[seed]) == len(ours[seed])
-    ]
-    if not away:
+def contrast(
+    ours: Mapping[int, Array],
+    other: Mapping[int, Array],
+    squares: Mapping[int, NDArray[np.int64]] | None = None,
+) -> Contrast | None:
+    """Of the errors of the same users, by the seed that drew them; None: no seed is shared.
+
+    Args:
+        ours: errors of the one that is asked about.
+        other: of another.
+        squares: that the users stand in, where those are what is drawn.
+    """
+    shared = [seed for seed in ours if seed in other and len(other[seed]) == len(ours[seed])]
+    if not shared:
         return None
+    away = [other[seed] - ours[seed] for seed in shared]
     mean = float(np.mean([difference.mean() for difference in away]))
-    return Contrast(mean, metrics.interval(away, draws=DRAWS), len(away))
+    drawn = None if squares is None else [squares[seed] for seed in shared]
+    return Contrast(mean, metrics.interval(away, draws=DRAWS, squares=drawn), len(away))

@@ -95,23 +95,57 @@ def median(error: Array) -> float:
 
 
 def interval(
-    seeds: Sequence[Array], statistic: Statistic = mean, draws: int = 1000, level: float = 0.95
+    seeds: Sequence[Array],
+    statistic: Statistic = mean,
+    draws: int = 1000,
+    level: float = 0.95,
+    squares: Sequence[NDArray[np.int64]] | None = None,
 ) -> tuple[float, float]:
     """Where a statistic lies when seeds are drawn again, and users within each.
+
+    Neighbours err alike: where test users stand in a few squares, these are what is drawn, the
+    same for all seeds.
 
     Args:
         seeds: the errors of each run.
         statistic: of the errors of one run; what is told is its mean over the runs.
         draws: how often.
         level: share of the draws that the interval holds.
+        squares: of each error of each run; None: each user counts by itself.
     """
     rng = np.random.default_rng(0)
+    again = _users(seeds, rng) if squares is None else _squares(seeds, squares, rng)
     drawn = [
-        np.mean([statistic(rng.choice(seeds[seed], len(seeds[seed]))) for seed in chosen])
+        np.mean([statistic(error) for error in again(chosen)])
         for chosen in rng.integers(len(seeds), size=(draws, len(seeds)))
     ]
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+Again = Callable[[NDArray[np.int64]], list[Array]]
+"""From seeds, drawn already, to errors that are drawn again of each."""
+
+
+def _users(seeds: Sequence[Array], rng: np.random.Generator) -> Again:
+    return lambda chosen: [rng.choice(seeds[seed], len(seeds[seed])) for seed in chosen]
+
+
+def _squares(
+    seeds: Sequence[Array], squares: Sequence[NDArray[np.int64]], rng: np.random.Generator
+) -> Again:
+    every = np.unique(np.concatenate(squares))
+    inside = [
+        [error[square == number] for number in every]
+        for error, square in zip(seeds, squares, strict=True)
+    ]
+
+    def again(chosen: NDArray[np.int64]) -> list[Array]:
+        numbers = rng.integers(len(every), size=len(every))
+        drawn = [np.concatenate([inside[seed][n] for n in numbers]) for seed in chosen]
+        return [error for error in drawn if len(error)] or list(seeds)
+
+    return again
 
 
 def squared_length(error: Array, covariance: Array) -> Array:

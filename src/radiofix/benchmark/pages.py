@@ -22,14 +22,15 @@ LIMITED = (
     "test users."
 )
 INTERVALS = (
-    "In brackets: 95 % of the values when seeds and users are drawn again. Far: errors over 50 m, "
+    "In brackets: 95 % of the values when seeds and users are drawn again, on the split region "
+    "whole squares of users, who err alike: there are few of them. Far: errors over 50 m, "
     "mostly places mirrored up or down the street; mean near: the mean of the others; u: "
     "sin(zenith) sin(azimuth - yaw), which is what a line array measures."
 )
 CONTRASTED = (
     "Differences are of the same test users and the same seeds, errors of the other method less "
-    "those of the one that the figure is about; seeds and users are drawn again for the interval, "
-    "of one seed users alone. "
+    "those of the one that the figure is about; seeds and users, or squares of users, are drawn "
+    "again for the interval, of one seed users alone. "
     "Better and worse are said where the interval leaves 0 out."
 )
 Read = Callable[[Cell], str | None]
@@ -197,7 +198,7 @@ def _contrasts(figure: Figure) -> list[Block]:
         rows = []
         for cell in figure.at(split):
             if cell.method != name and cell.x in ours:
-                found = contrast(ours[cell.x].each, cell.each)
+                found = contrast(ours[cell.x].each, cell.each, ours[cell.x].squares)
                 if found is not None:
                     at = f", {cell.x:,g}" if figure.curve else ""
                     rows.append([cell.method + at, *found.told])

@@ -19,7 +19,7 @@ from radiofix.benchmark.runs import outcomes
 from radiofix.benchmark.runs.learned import Method
 from radiofix.benchmark.runs.outcomes import Outcome, Run, Tried
 from radiofix.benchmark.runs.printed import Printed
-from radiofix.benchmark.runs.protocols import Point, Protocol
+from radiofix.benchmark.runs.protocols import REGION, Point, Protocol
 from radiofix.benchmark.runs.running import preferred, wanted
 from radiofix.benchmark.runs.site import Site
 from radiofix.benchmark.runs.subject import Subject
@@ -63,6 +63,8 @@ class Cell:
     """Of all users and seeds."""
     each: Mapping[int, Array]
     """Of all users, by the seed."""
+    squares: Mapping[int, NDArray[np.int64]] | None
+    """That they stand in, where test users have squares of their own."""
     calibration: metrics.Calibration | None
     direction: float | None
     """Median error of u, where an angle was asked for."""
@@ -78,7 +80,7 @@ class Cell:
 
     def plain(self) -> dict[str, Any]:
         """For JSON: numbers alone."""
-        left_out = {"error", "outcome", "each"}
+        left_out = {"error", "outcome", "each", "squares"}
         own = {name: value for name, value in vars(self).items() if name not in left_out}
         honest = None if self.calibration is None else asdict(self.calibration)
         paper = None if self.paper is None else asdict(self.paper)
@@ -232,6 +234,10 @@ class Report:
         }
 
 
+APART = 1_000_000
+"""More squares than a store has."""
+
+
 def gather(out: Path, only: Sequence[str] | None = None) -> Report:
     """Reads a folder of results, as far as it goes.
 
@@ -330,8 +336,9 @@ def _cell(
     first = next(iter(answers.values()))[0][0]
     away = [t.nearest_label for t in tests if t.nearest_label is not None]
     split = point.lesson.split
+    squares = _squares(split, answers)
     papers = _printed(subject, protocol, split, point.x, method)
-    direction = tests[0].direction
+    directions = [t.direction for t in tests if t.direction is not None]
     return Cell(
         figure=protocol.name,
         split=split,
@@ -339,7 +346,9 @@ def _cell(
         method=method,
         statistic=protocol.statistic,
         value=float(np.mean([statistic(error) for error in errors])),
-        interval=metrics.interval(errors, statistic, DRAWS),
+        interval=metrics.interval(
+            errors, statistic, DRAWS, squares=None if squares is None else list(squares.values())
+        ),
         summary=metrics.summary(np.concatenate(errors)),
         seeds=tuple(answers),
         labels=first.labels,
@@ -349,8 +358,10 @@ def _cell(
         papers=papers,
         error=np.concatenate(errors),
         each=each,
-        calibration=_calibration(tests),
-        direction=None if direction is None else float(np.median(direction)),
+        squares=squares,
+        # What several stations say together has no covariance; each one's own is not asked for.
+        calibration=None if point.lesson.question.together else _calibration(tests),
+        direction=float(np.median(np.concatenate(directions))) if directions else None,
         outcome=first,
     )
 
@@ -359,6 +370,22 @@ def _printed(
     subject: Subject, protocol: Protocol, split: str, x: float, method: str
 ) -> tuple[Printed, ...]:
     return subject.printed(protocol.name, x, method) if protocol.printed_of(split) else ()
+
+
+def _squares(
+    split: str, answers: Mapping[int, Sequence[tuple[Outcome, Tried]]]
+) -> dict[int, NDArray[np.int64]] | None:
+    """Of each seed's errors, where test users stand in squares of their own."""
+    tried = [tested for given in answers.values() for _, tested in given]
+    if split != REGION or any(tested.square is None for tested in tried):
+        return None
+    # Of several stores whose users count together, no square is another's.
+    return {
+        seed: np.concatenate(
+            [t.square + APART * n for n, (_, t) in enumerate(given) if t.square is not None]
+        )
+        for seed, given in answers.items()
+    }
 
 
 def _calibration(tests: Sequence[Tried]) -> metrics.Calibration | None:

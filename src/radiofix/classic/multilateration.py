@@ -18,12 +18,16 @@ from radiofix.types import HANDHELD
 
 _AZIMUTHS = 17
 """Directions tried from each station, over its front."""
-_STARTS = 4
-"""Best of all places tried that are refined."""
+_STARTS, _STARTS_UNSURE = 4, 8
+"""Best of all places tried that are refined; where clocks may be off."""
 _STEPS = 12
 """Of Levenberg and Marquardt."""
-_OFFSETS = 5
-"""Clock offsets tried, where there may be any."""
+_OFFSETS = 7
+"""Clock offsets tried, where there may be any,"""
+_REACH = 3.0
+"""up to so many of their deviations."""
+_ALIASED = 1.0
+"""Cost of a direction that is an alias away from the one told: alike, but the other was told."""
 _BEHIND = 10.0
 """Cost of standing behind a station that does not look there."""
 
@@ -55,7 +59,8 @@ class Trust:
     direction: float = 0.03
     """Deviation of the cosine."""
     clock_offset: float = 0.0
-    """Largest offset of a user's clock, the same to all stations and solved for [m]; 0: none."""
+    """Deviation of a user's clock, whose offset is the same to all stations and solved for [m]; 0:
+    there is none."""
     alias: float = 2.0
     """Cosines so far apart look alike: the wavelength over the antennas' distance."""
     front: bool = True
@@ -94,7 +99,8 @@ def multilaterate(heard: Heard, trust: Trust | None = None, height: float = HAND
     problem = _Problem(heard, trust or Trust(), height)
     state = problem.starts()
     cost = problem.cost(state)
-    best = cost.topk(min(_STARTS, cost.shape[1]), dim=1, largest=False).indices
+    starts = _STARTS_UNSURE if problem.trust.clock_offset else _STARTS
+    best = cost.topk(min(starts, cost.shape[1]), dim=1, largest=False).indices
     state = state.gather(1, best[..., None].expand(-1, -1, state.shape[-1]))
     cost = cost.gather(1, best)
     damping = torch.full_like(cost, 1e-2)
@@ -137,7 +143,7 @@ class _Problem:
         azimuth = torch.linspace(-1, 1, _AZIMUTHS, device=self.range.device).double() * reach * 0.99
         local = unit_vector(azimuth, torch.full_like(azimuth, math.pi / 2))
         toward = (self.turn @ local.mT).mT[..., :2]
-        limit = self.trust.clock_offset
+        limit = _REACH * self.trust.clock_offset
         offset = self.range.new_tensor([0.0])
         if limit:
             offset = torch.linspace(-limit, limit, _OFFSETS, device=self.range.device).double()
@@ -149,10 +155,12 @@ class _Problem:
 
     def cost(self, state: Float[Tensor, "user start 3"]) -> Float[Tensor, "user start"]:
         """Robust sum over stations of what does not fit."""
-        late, aside, front, *_ = self._residuals(state)
+        late, aside, front, aliased, *_ = self._residuals(state)
         ranges = torch.where(late > 0, late.square().log1p(), late.square())
         behind = _BEHIND * (front < -1.0) if self.trust.front else torch.zeros_like(front)
-        return (ranges + aside.square().log1p() + behind).sum(-1)
+        told = (ranges + aside.square().log1p() + behind + _ALIASED * aliased).sum(-1)
+        deviation = self.trust.clock_offset
+        return told + (state[..., 2] / deviation).square() if deviation else told
 
     def step(
         self, state: Float[Tensor, "user start 3"], damping: Float[Tensor, "user start"]
@@ -174,17 +182,23 @@ class _Problem:
     def _normal(
         self, state: Float[Tensor, "user start 3"]
     ) -> tuple[Float[Tensor, "user start 3 3"], Float[Tensor, "user start 3"]]:
-        late, aside, _, by_range, by_direction = self._residuals(state)
+        late, aside, _, _, by_range, by_direction = self._residuals(state)
         weight_range = torch.where(late > 0, 1 / (1 + late.square()), 1.0)
         weight_direction = 1 / (1 + aside.square())
         slopes = torch.cat([by_range, by_direction], 2)
         weights = torch.cat([weight_range, weight_direction], 2)[..., None]
         residual = torch.cat([late, aside], 2)[..., None]
         weighted = weights * slopes
-        return slopes.mT @ weighted, -(weighted.mT @ residual)[..., 0]
+        curvature, slope = slopes.mT @ weighted, -(weighted.mT @ residual)[..., 0]
+        if self.trust.clock_offset:
+            # What is known of clocks before any is heard.
+            certainty = self.trust.clock_offset**-2
+            curvature[..., 2, 2] += certainty
+            slope[..., 2] -= certainty * state[..., 2]
+        return curvature, slope
 
     def _residuals(self, state: Float[Tensor, "user start 3"]) -> tuple[Tensor, ...]:
-        """Of ranges and directions, in deviations; who is in front; and their slopes."""
+        """Of ranges and directions, in deviations; who is in front, who is aliased; and slopes."""
         place = torch.nn.functional.pad(state[..., :2], (0, 1), value=self.height)
         away = place[:, :, None] - self.station
         distance = away.norm(dim=-1).clamp(min=0.1)
@@ -192,7 +206,8 @@ class _Problem:
         local = (self.turn.mT @ toward[..., None])[..., 0]
         axis = self.turn[:, :, 1]
         aside = self.direction[:, None] - local[..., 1]
-        aside = aside - self.trust.alias * (aside / self.trust.alias).round()
+        turns = (aside / self.trust.alias).round()
+        aside = aside - self.trust.alias * turns
         late = self.range[:, None] - distance - state[..., None, 2]
         turning = axis - local[..., 1:2] * toward
         by_range = torch.cat([-toward[..., :2], -torch.ones_like(distance)[..., None]], -1)
@@ -205,6 +220,7 @@ class _Problem:
             late * at_range,
             aside * at_direction,
             local[..., 0] * distance,
+            self.has_direction[:, None] & (turns != 0),
             by_range * at_range[..., None],
             by_direction * at_direction[..., None],
         )

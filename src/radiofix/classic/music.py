@@ -230,7 +230,12 @@ def _least(
 
 def _pilots_alone(sounding: Sounding) -> Sounding:
     """Observed antennas and subcarriers only: evenly spaced, the same in all links."""
-    seen = (sounding.csi != 0).any(0)
+    observed = sounding.csi != 0
+    seen = observed.any(0)
+    heard = observed.any((1, 2))
+    unlike = (observed.any(2) != seen.any(1)).any(1) | (observed.any(1) != seen.any(0)).any(1)
+    if bool((heard & unlike).any()):
+        raise ValueError("MUSIC needs the same pilots in all links: ask it of one kind at a time")
     rows, columns = seen.any(1).nonzero()[:, 0], seen.any(0).nonzero()[:, 0]
     for name, index in (("antennas", rows), ("subcarriers", columns)):
         if bool((index.diff(n=2) != 0).any()):

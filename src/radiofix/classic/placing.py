@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from radiofix.physics.rotation import rotation
 from radiofix.types import HANDHELD, SPEED_OF_LIGHT, Sounding
+
+ROUNDED = 0.02
+"""How far beyond 1 noise may carry a cosine."""
 
 
 def place(
@@ -54,6 +59,44 @@ def place(
     ahead = (away @ front[:, :, None])[..., 0]
     best = ahead.argmax(1)
     return station + away[torch.arange(len(away), device=away.device), best]
+
+
+def place_within(
+    sounding: Sounding,
+    delay: Float[Tensor, " link"],
+    direction: Float[Tensor, " link"],
+    alias: Float[Tensor, " link"],
+    area: Float[Tensor, "2 2"],
+    height: float | Float[Tensor, " link"] = HANDHELD,
+) -> Float[Tensor, "link 3"]:
+    """As `place`, by that of all directions that look alike which puts the user into an area.
+
+    The one that was told comes first, then its neighbours; where none leads inside, it stays.
+
+    Args:
+        sounding: of the links, for their stations.
+        delay: of the direct path [s].
+        direction: cosine of its angle to the array's y axis.
+        alias: how far apart directions look alike.
+        area: where users may be: lowest x and y, highest x and y [m].
+        height: of the users (z in the scene) [m].
+    """
+    furthest = math.ceil(2 / float(alias.min())) if len(alias) else 0
+    found = place(sounding, delay, direction, height)
+    settled = _inside(found, area)
+    for turns in sorted(range(-furthest, furthest + 1), key=abs)[1:]:
+        other = direction.double() + turns * alias.double()
+        tried = place(sounding, delay, other, height)
+        better = ~settled & _inside(tried, area) & (other.abs() <= 1 + ROUNDED)
+        found = torch.where(better[:, None], tried, found)
+        settled = settled | better
+    return found
+
+
+def _inside(position: Float[Tensor, "link 3"], area: Float[Tensor, "2 2"]) -> Bool[Tensor, " link"]:
+    low, high = area.to(position)
+    level = position[:, :2]
+    return ((level >= low) & (level <= high)).all(-1)
 
 
 def azimuth(sounding: Sounding, position: Float[Tensor, "link 3"]) -> Float[Tensor, " link"]:

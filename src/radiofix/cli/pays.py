@@ -68,7 +68,7 @@ def add_witnesses_to(kinds: argparse._SubParsersAction[argparse.ArgumentParser])
     command.add_argument("--users", type=positive_int, default=2000)
     command.add_argument("--snr-db", type=float, default=None, help="None: no noise")
     command.add_argument(
-        "--clock-offset", type=float, default=0.0, help="largest, solved for a user [m]"
+        "--clock-offset", type=float, default=0.0, help="deviation of users' clocks, solved for [m]"
     )
     command.add_argument("--out", type=output_path, default=None, help="a .json file")
 

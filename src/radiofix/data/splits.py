@@ -17,6 +17,8 @@ _log = logging.getLogger(__name__)
 Codes = NDArray[np.int8]
 Floats = NDArray[np.float64]
 
+BLOCK = 25.0
+"""Side of the squares of the split `region` [m]."""
 RANDOM_SIZES = (10_000, 1_000, 10_000)
 """Training, validation and test users of the split `random`, as in the papers."""
 SPLIT = Variable(("user",), "int8", "1", "part of the split that a user belongs to")
@@ -84,9 +86,17 @@ def random_split(
     return split
 
 
+def squares(position: Floats, block: float = BLOCK) -> NDArray[np.int64]:
+    """Number of the square [m] of the plane that each user (user, 2 or 3) stands in: (user,)."""
+    plane = np.asarray(position, dtype=np.float64)[:, :2]
+    corner = np.floor((plane - plane.min(0)) / block).astype(np.int64)
+    _, number = np.unique(corner, axis=0, return_inverse=True)
+    return np.asarray(number, dtype=np.int64).reshape(-1)
+
+
 def region_split(
     position: Floats,
-    block: float = 25.0,
+    block: float = BLOCK,
     guard: float = 5.0,
     validation: float = 0.1,
     test: float = 0.2,
@@ -100,8 +110,8 @@ def region_split(
     """
     plane = np.asarray(position, dtype=np.float64)[:, :2]
     _expect_region(plane, block, guard, validation, test)
-    corner = np.floor((plane - plane.min(0)) / block).astype(np.int64)
-    _, block_of, sizes = np.unique(corner, axis=0, return_inverse=True, return_counts=True)
+    block_of = squares(plane, block)
+    sizes = np.bincount(block_of)
     order = np.random.default_rng(seed).permutation(len(sizes))
     tested = _drawn(order, sizes, test * len(plane))
     validated = _drawn(order[~tested[order]], sizes, validation * len(plane))
@@ -109,7 +119,7 @@ def region_split(
     part = np.full(len(sizes), SPLIT_CODES["train"], dtype=np.int8)
     part[tested] = SPLIT_CODES["test"]
     part[validated] = SPLIT_CODES["validation"]
-    split: Codes = part[block_of.reshape(-1)]
+    split: Codes = part[block_of]
     _clear(split, plane, guard, "validation", ("test",))
     _clear(split, plane, guard, "train", ("validation", "test"))
     for name, share in {"train": 1.0, "validation": validation, "test": test}.items():

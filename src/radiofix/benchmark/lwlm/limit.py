@@ -61,7 +61,7 @@ class Limit:
         return replace(lesson, labels=0) if alike and lesson.noisy and not lesson.clock else None
 
     def seeds(self, seeds: Sequence[int]) -> Sequence[int]:
-        """One: nothing is drawn."""
+        """The first: nothing is learnt, and each takes minutes."""
         return seeds[:1]
 
     def rates(self, rates: Sequence[float]) -> Sequence[float | None]:

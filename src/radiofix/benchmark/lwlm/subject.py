@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from radiofix.benchmark.lwlm.methods import methods
+from radiofix.benchmark.lwlm.methods import NANO, methods
 from radiofix.benchmark.lwlm.paper import printed
 from radiofix.benchmark.lwlm.protocols import AGENDA
 from radiofix.benchmark.lwlm.scales import SCALES
@@ -42,7 +42,7 @@ SUBJECT = Subject(
     heading=_heading,
     words={"mean": "mean", "p50": "50 %"},
     remarks={},
-    held_against={},
+    held_against=dict.fromkeys(("fig8", "fig9", "fig10a", "fig11a"), NANO),
     digest=(
         Column("ToA, 50 % [m]", "fig8", 10_000),
         Column("AoA, 50 % [°]", "fig9", 10_000),

@@ -55,7 +55,7 @@ def ask(answer: Answer, task: Task, links: Links, together: bool) -> Answers:
         kept = _first_of_each(sounding.user) if together else torch.ones(len(error)).bool()
         errors.append(error[kept])
         users.append(sounding.user.cpu()[kept])
-        if isinstance(output, Estimate) and output.scale is not None:
+        if isinstance(output, Estimate) and output.scale is not None and not together:
             squared, radius = _honesty(output, truth)
             lengths.append(squared)
             radii.append(radius)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,20 +16,16 @@ from radiofix.benchmark.runs.lessons import Lesson, Trial
 from radiofix.benchmark.runs.outcomes import Run
 from radiofix.benchmark.runs.scales import Scale
 from radiofix.benchmark.runs.site import Site
-from radiofix.classic.fingerprint import Fingerprint, fit
+from radiofix.classic.fingerprint import Fingerprint, Remembered, fit, join
 from radiofix.classic.multilateration import Heard, Trust, multilaterate
-from radiofix.classic.placing import place
-from radiofix.classic.waves import Waves
+from radiofix.classic.placing import place, place_within
+from radiofix.classic.waves import Observed, Waves
 from radiofix.data.store import open_paths
 from radiofix.models.heads import Estimate
 from radiofix.physics.strongest import Wave
 from radiofix.types import SPEED_OF_LIGHT, Sounding
 
-LEAST = -20.0
-"""Logit of a station that has nothing to say."""
 Finder = Callable[[Sounding], Waves]
-OFFSETS = 3.0
-"""Deviations of a user's clock that its offset is looked for within."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +35,9 @@ class Known:
     height: float
     """[m]."""
     offset: float = 0.0
-    """Largest that a user's clock may be off by [m]."""
+    """Deviation of a user's clock [m]."""
+    area: Float[Tensor, "2 2"] | None = None
+    """Lowest x and y, highest x and y of the street that users are in [m]; None: anywhere."""
 
 
 Placing = Callable[[Sounding, Wave, Known], Estimate]
@@ -48,8 +45,12 @@ Placing = Callable[[Sounding, Wave, Known], Estimate]
 
 
 def placed(sounding: Sounding, wave: Wave, known: Known) -> Estimate:
-    """Each link by itself."""
-    return Estimate(place(sounding, wave.delay, wave.direction, known.height))
+    """Each link by itself; of directions that look alike, by one that leads into the street."""
+    told = (sounding, wave.delay, wave.direction)
+    if known.area is None:
+        return Estimate(place(*told, known.height))
+    alias = Observed.of(sounding).direction_alias
+    return Estimate(place_within(*told, alias, known.area, known.height))
 
 
 def averaged(sounding: Sounding, wave: Wave, known: Known) -> Estimate:
@@ -66,7 +67,10 @@ def weighed_by_distance(sounding: Sounding, wave: Wave, known: Known) -> Estimat
 
 
 def multilaterated(sounding: Sounding, wave: Wave, known: Known) -> Estimate:
-    """All ranges and directions of a user joined robustly, its clock's offset solved for."""
+    """All ranges and directions of a user joined robustly, its clock's offset solved for.
+
+    Who is heard by a single station is placed as anybody there.
+    """
     users, row = torch.unique(sounding.user, return_inverse=True)
     stations, column = torch.unique(sounding.station, return_inverse=True)
     position = sounding.station_position.new_zeros(len(stations), 3)
@@ -80,6 +84,8 @@ def multilaterated(sounding: Sounding, wave: Wave, known: Known) -> Estimate:
     trust = Trust(clock_offset=known.offset)
     found = multilaterate(heard, trust, known.height).position
     level = torch.nn.functional.pad(found, (0, 1), value=known.height)[row]
+    single = torch.bincount(row)[row] == 1
+    level[single] = placed(sounding, wave, known).position[single]
     return Estimate(level, logit=torch.zeros_like(level[:, 0]))
 
 
@@ -106,8 +112,8 @@ class Geometry:
         return None if several or skipped else replace(lesson, labels=0)
 
     def seeds(self, seeds: Sequence[int]) -> Sequence[int]:
-        """One: nothing is drawn."""
-        return seeds[:1]
+        """All: they draw the test users."""
+        return seeds
 
     def rates(self, rates: Sequence[float]) -> Sequence[float | None]:
         """None."""
@@ -122,10 +128,11 @@ class Geometry:
         return scale.test_users
 
     def learn(self, run: Run, site: Site) -> Learned:
-        """Takes the height of users, and nothing else, from the store."""
+        """Takes the height of users and the street's extent, and nothing else, from the store."""
         question = run.lesson.question
         placing = self.together if question.together else placed
-        known = Known(_height(run, site), OFFSETS * SPEED_OF_LIGHT * run.lesson.clock)
+        deviation = SPEED_OF_LIGHT * run.lesson.clock
+        known = Known(_height(run, site), deviation, _area(run, site))
 
         def answer(sounding: Sounding) -> object:
             return question.read(placing(sounding, self.finder(sounding).first(), known), sounding)
@@ -135,7 +142,7 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Lookup:
-    """The nearest labelled channels, station by station."""
+    """The nearest labelled channels: of one station, or of all of a user's at once."""
 
     name: str = "kNN"
     family: str = "lookup"
@@ -165,26 +172,47 @@ class Lookup:
         return scale.test_users
 
     def learn(self, run: Run, site: Site) -> Learned:
-        """Keeps labelled channels; a station counts by the inverse square of its own error."""
+        """Keeps labelled channels."""
         lesson = run.lesson
         labelled = labelled_links(run, site)
         test = Trial(lesson.stations, lesson.pilots[0])
         asked = held_out_links(run, test, site, "validation")
-        prints, positions = {}, []
+        prints: dict[int, Remembered] = {}
+        positions = []
         # One station at a time: the channels of several take gigabytes.
         for station in site.columns(lesson):
             known, aside = _of(station, labelled), _of(station, asked)
             if known is not None:
                 positions.append(known[1])
             if known is not None and aside is not None:
-                prints[station] = fit(*known, *aside, seed=run.seed)
+                found = fit(*known, *aside, seed=run.seed)
+                prints[station] = Remembered.of(found, *known)
         middle = torch.cat(positions).double().mean(0)
-        errors = [fingerprint.validation_error for fingerprint in prints.values()]
+        if lesson.question.together:
+            return _joint(prints, asked, middle, lesson)
+        alone = {station: known.fingerprint for station, known in prints.items()}
 
         def answer(sounding: Sounding) -> object:
-            return lesson.question.read(_looked_up(prints, sounding, middle), sounding)
+            return lesson.question.read(_looked_up(alone, sounding, middle), sounding)
 
+        errors = [fingerprint.validation_error for fingerprint in alone.values()]
         return Learned(answer, validation=float(np.mean(errors)))
+
+
+def _joint(
+    prints: Mapping[int, Remembered], asked: Links, middle: Float[Tensor, "3"], lesson: Lesson
+) -> Learned:
+    """Looks users up by all their stations at once."""
+    heard = Sounding.join([sounding for sounding, _ in asked])
+    joint = join(prints, heard, torch.cat([truth.position for _, truth in asked]))
+
+    def answer(sounding: Sounding) -> object:
+        found = joint.locate(sounding)
+        found = torch.where(found.isnan(), middle.to(found), found)
+        estimate = Estimate(found, logit=torch.zeros_like(found[:, 0]))
+        return lesson.question.read(estimate, sounding)
+
+    return Learned(answer, validation=joint.validation_error)
 
 
 def _looked_up(
@@ -192,13 +220,11 @@ def _looked_up(
 ) -> Estimate:
     """By each link's station; one that no labelled user was heard by tells of the middle alone."""
     position = middle.to(sounding.station_position).expand(len(sounding), 3).clone().double()
-    logit = position.new_full((len(sounding),), LEAST)
     for station in sorted(set(torch.unique(sounding.station).tolist()) & set(prints)):
         links = sounding.station == station
         found = prints[station].locate(sounding[links])
         position[links] = found
-        logit[links] = -2 * math.log(max(prints[station].validation_error, 1e-3))
-    return Estimate(position, logit=logit)
+    return Estimate(position)
 
 
 def _of(station: int, links: Links) -> tuple[Sounding, Float[Tensor, "link 3"]] | None:
@@ -217,3 +243,9 @@ def _height(run: Run, site: Site) -> float:
     """Of the store's users, over whom it hardly changes [m]."""
     dataset = open_paths(site.store(run.lesson.users)).dataset
     return float(np.nanmedian(dataset["user_position"].values[:, 2]))
+
+
+def _area(run: Run, site: Site) -> Float[Tensor, "2 2"]:
+    """The upright rectangle that the store's users stand in: as much as a street map says [m]."""
+    level = open_paths(site.store(run.lesson.users)).dataset["user_position"].values[:, :2]
+    return torch.from_numpy(np.stack([np.nanmin(level, 0), np.nanmax(level, 0)]))

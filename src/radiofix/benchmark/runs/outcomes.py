@@ -51,10 +51,14 @@ class Tried:
     squared: Array | None = None
     radius: Array | None = None
     direction: Array | None = None
+    square: NDArray[np.int64] | None = None
+    """Number of the square of the plane that each user stands in, as the region split has them."""
 
     @staticmethod
-    def of(test: Trial, answers: Answers, nearest_label: float | None) -> Tried:
-        """Answers, without whose they were."""
+    def of(
+        test: Trial, answers: Answers, nearest_label: float | None, square: NDArray[np.int64]
+    ) -> Tried:
+        """Answers, and the squares of those whose they were."""
         return Tried(
             test,
             answers.error,
@@ -63,6 +67,7 @@ class Tried:
             answers.squared,
             answers.radius,
             answers.direction,
+            square,
         )
 
 
@@ -72,7 +77,7 @@ class Cost:
 
     parameters: int
     flops: int
-    """Multiplications and additions of one link, forward."""
+    """Multiplications and additions of one user's links, forward."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from radiofix.benchmark.runs.preparing import Preparation
 from radiofix.benchmark.runs.protocols import Agenda, Point, Protocol
 from radiofix.benchmark.runs.scales import Scale
 from radiofix.benchmark.runs.site import Site
+from radiofix.data.splits import squares
 from radiofix.data.store import open_paths
 from radiofix.training.checkpoints import provenance
 
@@ -220,6 +221,7 @@ def carry_out(site: Site, method: Method, run: Run) -> Outcome:
     task, question = run.lesson.question.make_task(), run.lesson.question
     store = open_paths(site.store(run.lesson.users))
     position = store.dataset["user_position"].values[:, :2]
+    square = squares(position)
     labels = position[labelled_users(run, site)] if run.lesson.labels else None
     tests = []
     for test in asked(method, run.lesson, site.agenda):
@@ -228,7 +230,7 @@ def carry_out(site: Site, method: Method, run: Run) -> Outcome:
         if not np.isfinite(answers.error).all():
             raise ValueError(f"{np.isnan(answers.error).sum()} answers are no numbers")
         away = None if labels is None else float(nearest(position[answers.user], labels).mean())
-        tests.append(Tried.of(test, answers, away))
+        tests.append(Tried.of(test, answers, away, square[answers.user]))
     return Outcome(
         run=run,
         labels=0 if labels is None else len(labels),
