@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 import miniature
+from radiofix.benchmark import toy
 from radiofix.benchmark.lwlm import protocols as lwlm
 from radiofix.benchmark.lwlm.scales import SMOKE, Scale
 from radiofix.benchmark.runs.site import Site
-from radiofix.benchmark.sigmap import protocols, scales, toy
+from radiofix.benchmark.sigmap import protocols, scales
 from radiofix.data.store import StoreWriter
 
 RECIPES = Path(__file__).parents[2] / "recipes"

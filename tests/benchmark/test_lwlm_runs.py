@@ -32,7 +32,7 @@ from radiofix.data.splits import squares
 from radiofix.data.store import open_paths
 from radiofix.models.heads import Estimate
 
-from .conftest import TINY
+from .conftest import RECIPES, TINY
 
 
 def bench(site, names, figures):
@@ -293,6 +293,28 @@ def test_the_plan_has_pretraining_first_and_then_the_headline(site):
     nomp = chosen(methods(), ["NOMP"])[0]
     outcomes.write(site.out, carry_out(site, nomp, one.runs()[1]))
     assert len(plan(one, 2)) == len(steps) - 1
+
+
+def test_smoke_runs_by_itself_and_its_results_make_a_page(tmp_path, capsys):
+    out = tmp_path / "results"
+    command = ["bench", "lwlm", "--scale", "smoke", "--out", str(out)]
+    command += ["--work", str(tmp_path / "work"), "--recipes", str(RECIPES)]
+    command += ["--only", "fig8", "fig11b-twelve", "hidden"]
+    command += ["--methods", "radiofix-nano", "LWLM", "kNN", "OMP"]
+    assert main([*command, "--plan"]) == 0
+    assert "pretraining of LWLM" in capsys.readouterr().out
+    assert not out.exists()
+    begun = time.monotonic()
+    assert main(command) == 0
+    assert time.monotonic() - begun < 180
+    runs = {o.run.lesson.users.store for o in outcomes.every(out)}
+    assert runs == {"o1", "twelve", "cross"}
+    assert main(command) == 0
+    assert re.search(r"^0 of \d+ runs are left", capsys.readouterr().err, re.M)
+    assert main(["report", str(out)]) == 0
+    page = (out / "report.html").read_text()
+    assert "The figures of the LWLM paper" in page
+    assert page.count('src="data:image/png;base64,') == 3
 
 
 def test_one_split_may_be_asked_for_alone(town, tmp_path, capsys):

@@ -279,7 +279,7 @@ def test_mistakes_are_one_line(tmp_path, results, capsys):
     cases = [
         (["report", str(tmp_path)], "holds no results of `radiofix bench lwlm`"),
         (["report", str(results), "--out", "page.txt"], "end it in .html"),
-        (["bench", "lwlm", "--out", "x", "--scale", "smoke"], "no store is given"),
+        (["bench", "lwlm", "--out", "x", "--scale", "laptop"], "no store is given"),
         (["bench", "lwlm", "--out", "x", "--store", "s", "--scale", "huge"], "no scale huge"),
         (["bench", "lwlm", "--out", "x", "--store", "s", "--only", "fig1"], "no figure fig1"),
         (["bench", "lwlm", "--out", "x", "--store", "s", "--methods", "A"], "no method A"),

@@ -13,6 +13,7 @@ from radiofix.physics.bounds import (
     bound,
     each_alone,
     noise_of,
+    of_users,
     position_error_bound,
     position_information,
     together,
@@ -219,3 +220,27 @@ def test_stations_add_up_and_one_without_sight_adds_nothing():
     assert users.tolist() == [7]
     assert torch.allclose(whole[0], information[0] + information[1])
     assert position_error_bound(whole)[0] < position_error_bound(information[:2]).min()
+
+
+def test_a_user_s_bound_is_that_of_all_its_links_and_other_paths_make_it_worse():
+    one = direct(4)
+    paths = dataclasses.replace(one, user=torch.tensor([7, 7, 9, 11]))
+    users, alone = of_users(paths, CHANNEL, alone=True)
+    assert users.tolist() == [7, 9, 11]
+    information = position_information(paths, bound(paths, CHANNEL))
+    expected = position_error_bound(torch.stack([information[:2].sum(0), *information[2:]]))
+    assert torch.allclose(alone, expected, rtol=1e-6)
+    # A second path half a bin behind the first: less can be said of the first, as much if alone.
+    late = {name: getattr(paths, name) for name in ("gain", "delay", "interactions")}
+    second = {
+        "gain": torch.cat([late["gain"], 0.5j * late["gain"]], 1),
+        "delay": torch.cat([late["delay"], late["delay"] + 0.5 / BANDWIDTH], 1),
+        "interactions": torch.cat([late["interactions"], late["interactions"] + 1], 1),
+    }
+    for name in ("station_azimuth", "station_zenith", "user_azimuth", "user_zenith", "diffracted"):
+        second[name] = getattr(paths, name).repeat(1, 2)
+    both = dataclasses.replace(paths, **second)
+    noise = (noise_of(both, CHANNEL) / noise_of(paths, CHANNEL)).sqrt()
+    single, joint = of_users(both, CHANNEL, alone=True)[1], of_users(both, CHANNEL)[1]
+    assert torch.allclose(single[1:], alone[1:] * noise[2:], rtol=1e-6)
+    assert (joint > 1.05 * single).all()

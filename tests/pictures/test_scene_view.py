@@ -26,6 +26,9 @@ from miniature import (
     write_miniature,
 )
 from radiofix.data.store import PathStore, open_paths
+from radiofix.physics.arrays import ula
+from radiofix.physics.bounds import of_users
+from radiofix.physics.channel import Channel
 from radiofix.pictures import save, scene_picture, style
 from radiofix.pictures.scene_view import building_outlines
 from radiofix.scenes.meshes import ground, prism
@@ -102,6 +105,25 @@ def test_paths_are_counted_over_all_stations(store: PathStore) -> None:
     labels = [text.get_text() for text in figure.axes[1].get_yticklabels()]
     assert labels == [str(n) for n in range(count.min(), count.max() + 1)]
     assert _title(figure) == "miniature: number of paths, all stations"
+
+
+def test_the_least_error_is_drawn_user_by_user_on_a_scale_of_decades(store: PathStore) -> None:
+    channel = Channel(20e6, 64, ula(8), snr_db=20.0)
+    figure = scene_picture(
+        store.map, colour_by="bound:direct", station=0, store=store, channel=channel
+    )
+    paths = store.links(station=0)
+    _, least = of_users(paths[paths.line_of_sight], channel, alone=True)
+    told = least[least < 1e4].numpy()
+    bar = figure.axes[1]
+    assert bar.get_yscale() == "log"
+    assert bar.get_ylabel() == "least RMS error of x and y [m]"
+    np.testing.assert_allclose(bar.get_ylim(), (told.min(), told.max()), rtol=1e-4)
+    bare = _points(figure)["beyond 10 km, or no direct path"]
+    assert len(bare.get_offsets()) == USERS - len(told)
+    assert _title(figure) == "miniature: bound of the direct path alone, station west"
+    with pytest.raises(ValueError, match="needs a channel with noise"):
+        scene_picture(store.map, colour_by="bound", store=store)
 
 
 def test_a_split_is_shown_part_by_part(store: PathStore) -> None:

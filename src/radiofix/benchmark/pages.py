@@ -360,6 +360,7 @@ def _made(report: Report) -> list[Block]:
         for part in ("versions", "machine")
     )
     seconds = [o.seconds for o in done]
+    memory = [o.memory for o in done if o.memory is not None]
     started = {f"{o.run.method} from {o.start[:16]}" for o in done if o.start is not None}
     return [
         Heading("How it was made", anchor="made"),
@@ -372,6 +373,11 @@ def _made(report: Report) -> list[Block]:
                 *(f"machine: {text}" for text in sorted(machines)),
                 f"time: {sum(seconds) / 3600:.2f} h in all, {median(seconds):.0f} s a run at the "
                 "median, pretraining not counted",
+                *(
+                    [f"memory: at most {max(memory):.1f} GB a process, where it was looked at"]
+                    if memory
+                    else []
+                ),
                 f"radiofix-nano begins with: {report.asked['pretrained']}",
                 *(f"weights (SHA-256): {text}" for text in sorted(started)),
             ]

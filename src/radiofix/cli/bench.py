@@ -11,7 +11,7 @@ from radiofix.cli.terminal import add_command, positive_int, say
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds `bench channel` and `bench train`."""
+    """Adds all that `bench` measures."""
     description = "Measure speed and accuracy."
     kinds = commands.add_parser(
         "bench", help=description, description=description, allow_abbrev=False
@@ -32,6 +32,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument("--set", action="extend", nargs="+", default=[], metavar="KEY=VALUE")
     command.add_argument("--repeats", type=positive_int, default=5)
     command.add_argument("--device", default="cpu")
+    command = add_command(kinds, "classic", classic, "Links a second of methods without a network.")
+    command.add_argument("store", metavar="STORE", type=Path, help="of paths")
+    command.add_argument("--links", type=positive_int, default=2_048)
+    command.add_argument("--labels", type=positive_int, default=10_000, help="that kNN looks up in")
+    command.add_argument("--station", type=int, default=0, help="column of the store")
+    command.add_argument("--repeats", type=positive_int, default=5)
     pays.add_command_to(kinds)
     pays.add_witnesses_to(kinds)
     latent.add_command_to(kinds)
@@ -81,4 +87,25 @@ def train(options: argparse.Namespace) -> int:
         f"{1e3 * found['drawing_s']:.1f} of {1e3 * found['step_s']:.1f} ms a step go into drawing "
         "the batch",
     )
+    return 0
+
+
+def classic(options: argparse.Namespace) -> int:
+    """Prints the rate of each finder, and of look-ups."""
+    from radiofix.benchmark.classic import measure as measure_classic
+    from radiofix.data.store import open_paths
+
+    store = open_paths(options.store)
+    if not 0 <= options.station < len(store.stations):
+        raise ValueError(
+            f"--station {options.station}: {store.path} has columns 0 to {len(store.stations) - 1}"
+        )
+    found = measure_classic(store, options.links, options.labels, options.station, options.repeats)
+    lines = [f"{name}: {rate:,.0f} links a second" for name, rate in found["links_per_s"].items()]
+    lines.append(
+        f"of {found['links']:,} links at 32 antennas, 128 subcarriers, 10 MHz and 20 dB, "
+        f"{found['threads']} threads; kNN looks up in {found['labels']:,} labels, "
+        f"made ready in {found['fingerprint_seconds']:.1f} s"
+    )
+    say(options, found, "\n".join(lines))
     return 0

@@ -28,17 +28,11 @@ def add_command_to(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     command.add_argument("--store", type=Path, default=None, help="of o1's paths")
     _add_arguments(command, "others that some figures need: cross, twelve, near-walls, far-walls")
-    command.set_defaults(bench="lwlm", folder=None, work=Path("runs/lwlm"))
+    command.set_defaults(bench="lwlm", work=Path("runs/lwlm"))
     command = add_command(
         kinds, "sigmap", sigmap, "Tables 1 to 4 of the SigMap paper, and whether a map helps."
     )
-    command.add_argument(
-        "--folder",
-        type=Path,
-        default=None,
-        help="of stores called NAME.zarr, as `bench sigmap-stores` leaves them",
-    )
-    _add_arguments(command, "stores one by one; of smoke, none: small made-up ones")
+    _add_arguments(command, "stores one by one")
     command.set_defaults(bench="sigmap", store=None, work=Path("runs/sigmap"))
     command = add_command(
         kinds, "sigmap-stores", sigmap_stores, "Trace what `bench sigmap` asks about."
@@ -55,6 +49,12 @@ def _add_arguments(command: argparse.ArgumentParser, stores: str) -> None:
     command.add_argument("--seeds", type=whole_numbers, default=None, help="None: the scale's")
     command.add_argument(
         "--splits", nargs="+", default=None, metavar="SPLIT", help="None: the scale's"
+    )
+    command.add_argument(
+        "--folder",
+        type=Path,
+        default=None,
+        help="of stores called NAME.zarr; smoke makes small ones up if none is given",
     )
     command.add_argument(
         "--stores", nargs="+", action="extend", default=[], metavar="NAME=STORE", help=stores
@@ -90,8 +90,14 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def lwlm(options: argparse.Namespace) -> int:
     """Does what is left of the LWLM paper's figures, and prints the tables."""
-    if not options.table and options.store is None:
+    if options.table or options.store is not None or options.folder is not None:
+        return _bench(options)
+    if options.scale != "smoke" or options.stores:
         raise ValueError("no store is given: name one of o1's paths by --store")
+    from radiofix.benchmark.toy import write_main_streets
+
+    options.folder = options.work / TOYS
+    write_main_streets(options.folder)
     return _bench(options)
 
 
@@ -103,7 +109,7 @@ def sigmap(options: argparse.Namespace) -> int:
         raise ValueError(
             "no store is given: name a folder of `bench sigmap-stores` by --folder, or --stores"
         )
-    from radiofix.benchmark.sigmap.toy import write_stores
+    from radiofix.benchmark.toy import write_stores
 
     options.folder = options.work / TOYS
     write_stores(options.folder)

@@ -31,13 +31,17 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument("what", help="a store, or a name of `radiofix scenes`")
     command.add_argument("--out", type=output_path, required=True, help="a .png or .svg file")
     command.add_argument(
-        "--colour-by", default="los", help="of a store's users: los, power, paths or split:NAME"
+        "--colour-by",
+        default="los",
+        help="of a store's users: los, power, paths, split:NAME, bound or bound:direct",
     )
     command.add_argument("--station", type=int, default=None, help="column; None: all together")
     command.add_argument("--link", type=whole_numbers, default=None, metavar="USER,STATION")
-    command.add_argument("--bandwidth", type=positive_float, default=20e6, help="of a link [Hz]")
-    command.add_argument("--subcarriers", type=positive_int, default=128, help="of a link")
-    command.add_argument("--antennas", type=positive_int, default=32, help="of a link: a ULA")
+    of = "of a link or a bound"
+    command.add_argument("--bandwidth", type=positive_float, default=20e6, help=f"{of} [Hz]")
+    command.add_argument("--subcarriers", type=positive_int, default=128, help=of)
+    command.add_argument("--antennas", type=positive_int, default=32, help=f"{of}: a ULA")
+    command.add_argument("--snr", type=float, default=20.0, help="of a bound [dB]")
     command.add_argument(
         "--set",
         nargs="+",
@@ -57,7 +61,11 @@ def run(options: argparse.Namespace) -> int:
         else:
             colour = None if store.measured and options.colour_by == "los" else options.colour_by
             figure = scene_picture(
-                store.map, colour_by=colour, station=options.station, store=store
+                store.map,
+                colour_by=colour,
+                station=options.station,
+                store=store,
+                channel=_channel(options, options.snr),
             )
     elif options.link is not None:
         raise ValueError(f"--link needs a store, and {options.what} is none: trace it first")
@@ -75,6 +83,10 @@ def _link(store: PathStore, options: argparse.Namespace) -> Figure:
         return link_picture(store, user, station)
     if not (0 <= user < store.users and 0 <= station < len(store.stations)):
         return link_picture(store, user, station)
-    channel = Channel(options.bandwidth, options.subcarriers, ula(options.antennas))
+    channel = _channel(options, None)
     csi = channel.synthesize(store.links([user], station))[0]
     return link_picture(store, user, station, csi, bandwidth=options.bandwidth)
+
+
+def _channel(options: argparse.Namespace, snr_db: float | None) -> Channel:
+    return Channel(options.bandwidth, options.subcarriers, ula(options.antennas), snr_db=snr_db)

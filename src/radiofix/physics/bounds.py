@@ -133,6 +133,29 @@ def position_error_bound(information: Float[Tensor, "*batch 2 2"]) -> Float[Tens
     return _inverse(information).diagonal(dim1=-2, dim2=-1).sum(-1).sqrt()
 
 
+def of_users(
+    paths: Paths, channel: Channel, alone: bool = False
+) -> tuple[Int[Tensor, " fix"], Float[Tensor, " fix"]]:
+    """Users, ascending, and the position-error bound of each from all of its links [m].
+
+    Args:
+        paths: of the links.
+        channel: with an SNR or a link budget.
+        alone: whether the direct path is taken as if no other disturbed it, the noise the same.
+    """
+    noise = noise_of(paths, channel)
+    if not alone:
+        information = position_information(paths, bound(paths, channel, noise))
+    else:
+        direct = (paths.interactions == 0).to(torch.int8).argmax(-1)
+        count = paths.gain.shape[1]
+        link = torch.arange(len(paths), device=direct.device)
+        single = each_alone(paths)[link * count + direct]
+        information = position_information(single, bound(single, channel, noise))
+    users, whole = together(information, paths.user)
+    return users, position_error_bound(whole)
+
+
 def together(
     information: Float[Tensor, "link 2 2"], user: Int[Tensor, " link"]
 ) -> tuple[Int[Tensor, " fix"], Float[Tensor, "fix 2 2"]]:

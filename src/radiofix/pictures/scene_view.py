@@ -11,13 +11,15 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PathCollection
-from matplotlib.colors import BoundaryNorm, Normalize
+from matplotlib.colors import BoundaryNorm, LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from shapely.geometry import Polygon
 
 from radiofix.data.schema import SPLIT_CODES
 from radiofix.data.store import Map, PathStore, reading
+from radiofix.physics.bounds import of_users
+from radiofix.physics.channel import Channel
 from radiofix.pictures import style
 from radiofix.scenes.scene import Mesh
 from radiofix.types import Station
@@ -25,6 +27,12 @@ from radiofix.types import Station
 Array = NDArray[np.float64]
 
 BLOCK_USERS = 16_384
+BOUND_USERS = 1_024
+"""Whose bounds are worked out at a time."""
+NOWHERE = 1e4
+"""Bounds above tell of nothing: no direct path, or none that can be told from others [m]."""
+BOUND_LABEL = "least RMS error of x and y [m]"
+BOUNDS = {"bound": "all paths at once", "bound:direct": "the direct path alone"}
 SIGHT = (
     ("line of sight", style.BLUE),
     ("no line of sight", style.VERMILION),
@@ -46,13 +54,16 @@ def scene_picture(
     colour_by: str | None = None,
     station: int | None = None,
     store: PathStore | None = None,
+    channel: Channel | None = None,
     title: str = "",
 ) -> Figure:
     """Draws a scene from above, its users (user, 3) [m] coloured by what the store says of them.
 
-    `colour_by` is "los", "power", "paths" or "split:NAME"; `station` is a column of the store,
-    and without it the users are coloured by all stations together: the line of sight to any, the
-    strongest one's power, the paths of all. What is not given is taken from the store.
+    `colour_by` is "los", "power", "paths", "split:NAME", "bound" or "bound:direct"; `station` is a
+    column of the store, and without it the users are coloured by all stations together: the line
+    of sight to any, the strongest one's power, the paths of all. What is not given is taken from
+    the store. A bound is the least error that a `channel` with noise allows, of all paths at once
+    or of the direct path as if no other were there.
     """
     if store is not None:
         with reading(store.path):
@@ -73,13 +84,13 @@ def scene_picture(
     corners = np.concatenate(places)
     low, high = corners.min(0), corners.max(0)
     with style.house_style():
-        levels = colour_by in ("power", "paths")
+        levels = colour_by in ("power", "paths", *BOUNDS)
         figure = style.new_figure(*_size(high - low, 1.1 if levels else 0.0), compressed=True)
         axes = figure.add_subplot()
         style.from_above(axes)
         style.draw_buildings(axes, outlines)
         if users is not None and len(users):
-            _draw_users(axes, users, colour_by, station, store)
+            _draw_users(axes, users, colour_by, station, store, channel)
         if stations:
             position = torch.stack([s.position for s in stations]).numpy()
             yaw = torch.stack([s.orientation[0] for s in stations]).numpy()
@@ -121,7 +132,12 @@ def _size(extent: Array, bar: float) -> tuple[float, float]:
 
 
 def _draw_users(
-    axes: Axes, users: Array, colour_by: str | None, station: int | None, store: PathStore | None
+    axes: Axes,
+    users: Array,
+    colour_by: str | None,
+    station: int | None,
+    store: PathStore | None,
+    channel: Channel | None,
 ) -> None:
     area = float(np.clip(50_000 / len(users), 0.5, 14.0))
     if colour_by is None or store is None:
@@ -144,8 +160,29 @@ def _draw_users(
     elif colour_by == "paths":
         count = _by_user(store, station, ("interactions",), _count)
         _draw_levels(axes, users, area, np.where(count > 0, count, -np.inf), "paths")
+    elif colour_by in BOUNDS:
+        if channel is None:
+            raise ValueError(f"colour_by={colour_by!r} needs a channel with noise: give channel=")
+        least = _bounds(store, station, channel, colour_by == "bound:direct")
+        _draw_levels(axes, users, area, least, BOUND_LABEL, "beyond 10 km, or no direct path")
     else:
-        raise ValueError(f"colour_by={colour_by!r} is not one of los, power, paths, split:NAME")
+        known_colours = "los, power, paths, split:NAME, bound, bound:direct"
+        raise ValueError(f"colour_by={colour_by!r} is not one of {known_colours}")
+
+
+def _bounds(store: PathStore, station: int | None, channel: Channel, alone: bool) -> Array:
+    """Least RMS error of each user's position [m]; infinite where nothing tells of it."""
+    if store.measured:
+        raise ValueError(f"{store.path} holds measured CSI, no paths: it has no bound")
+    least = np.full(store.users, np.inf)
+    for start in range(0, store.users, BOUND_USERS):
+        rows = range(start, min(start + BOUND_USERS, store.users))
+        paths = store.links(users=list(rows), station=station)
+        paths = paths[paths.line_of_sight]
+        if len(paths):
+            users, found = of_users(paths, channel, alone)
+            least[users.numpy()] = found.numpy()
+    return np.where(least < NOWHERE, least, np.inf)
 
 
 def _known(users: Array) -> Array:
@@ -200,16 +237,18 @@ def _draw_classes(
             _points(axes, chosen, area, colour, f"{name} ({len(chosen):,})")
 
 
-def _draw_levels(axes: Axes, users: Array, area: float, level: Array, label: str) -> None:
-    """Colours users by a quantity; where it is not finite, the user has no path."""
+def _draw_levels(
+    axes: Axes, users: Array, area: float, level: Array, label: str, bare: str = "no path"
+) -> None:
+    """Colours users by a quantity; where it is not finite, the user is a bare one."""
     there = np.isfinite(level)
     if not there.all():
         without = users[~there]
-        _points(axes, without, area, style.PALE, f"no path ({len(without):,})")
+        _points(axes, without, area, style.PALE, f"{bare} ({len(without):,})")
     if not there.any():
         return
     low, high = float(level[there].min()), float(level[there].max())
-    norm: Normalize = Normalize(low, high)
+    norm: Normalize = LogNorm(low, high) if label == BOUND_LABEL else Normalize(low, high)
     if label == "paths":
         count = int(high - low) + 1
         norm = BoundaryNorm(np.arange(low - 0.5, high + 1), max(count, 256))
@@ -240,6 +279,9 @@ def _title(colour_by: str | None, station: int | None, store: PathStore | None) 
         return scenario
     if colour_by.startswith("split:"):
         return f"{scenario}: split {colour_by.removeprefix('split:')}"
+    if colour_by in BOUNDS:
+        one = f"station {store.stations[station].name}" if station is not None else "all stations"
+        return f"{scenario}: bound of {BOUNDS[colour_by]}, {one}"
     what = {"los": "line of sight", "power": "received power", "paths": "number of paths"}
     one = f"station {store.stations[station].name}" if station is not None else None
     every = {"los": "any station", "power": "the strongest station", "paths": "all stations"}

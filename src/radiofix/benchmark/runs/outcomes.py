@@ -96,6 +96,8 @@ class Outcome:
     """SHA-256 of the weights that it began with; None: from scratch."""
     made: Mapping[str, Any] = field(default_factory=dict)
     """On which store, with which versions, on what machine."""
+    memory: float | None = None
+    """Most that its process had held until its end, of other runs too [GB]."""
 
     def tested(self, test: Trial) -> Tried | None:
         """The answers to a test, if it was put."""

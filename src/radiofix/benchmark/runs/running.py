@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -240,7 +241,19 @@ def carry_out(site: Site, method: Method, run: Run) -> Outcome:
         cost=learned.cost,
         start=learned.start,
         made=provenance(store, run.seed, torch.device(site.device)),
+        memory=held(),
     )
+
+
+def held() -> float | None:
+    """Most memory that this process has held so far [GB]; None: the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    # Linux counts in KiB, macOS in bytes.
+    unit = 1.0 if sys.platform == "darwin" else 1024.0
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 2)
 
 
 def prepare(site: Site, preparation: Preparation) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from radiofix.benchmark.lwlm.protocols import MAIN_STREET, STATIONS
 from radiofix.data import schema
 from radiofix.data.joining import join
 from radiofix.data.splits import put_splits
@@ -32,16 +33,25 @@ WEAK = 0.1
 GROUND = -0.5
 """Reflection of the ground."""
 USERS = 240
+MAIN_STREETS = {"o1": 0, "cross": 5, "twelve": 6, "near-walls": 7, "far-walls": 8}
+"""Stores of `bench lwlm` by their names, and the seeds of their towns."""
 TOWNS = {"whole": 0, "munich": 1}
-"""Stores by their names, and the seeds of their towns."""
+"""Those of `bench sigmap`."""
 LEARNT = (3, 4)
 """Seeds of the towns to learn in."""
 
 
-def write_stores(folder: Path) -> None:
-    """Writes those that are not there yet, each NAME.zarr."""
+def write_main_streets(folder: Path) -> None:
+    """Writes the stores of `bench lwlm` that are not there yet, each NAME.zarr."""
     folder.mkdir(parents=True, exist_ok=True)
-    names = {"whole": ("3", "4", "9", "10")}
+    for name, seed in MAIN_STREETS.items():
+        _once(folder / f"{name}.zarr", seed, MAIN_STREET if name == "twelve" else STATIONS)
+
+
+def write_stores(folder: Path) -> None:
+    """Writes the stores of `bench sigmap` that are not there yet, each NAME.zarr."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {"whole": STATIONS}
     for name, seed in TOWNS.items():
         _once(folder / f"{name}.zarr", seed, names.get(name, ("1", "2", "3", "4")))
     if not (folder / "cities.zarr").exists():
