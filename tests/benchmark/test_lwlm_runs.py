@@ -46,7 +46,7 @@ def plain(out):
         content = json.loads(place.read_text())
         for tested in content["tests"]:
             del tested["milliseconds"]
-        del content["seconds"], content["made"]["machine"]
+        del content["seconds"], content["memory"], content["made"]["machine"]
         found[str(place.relative_to(out))] = content
     return found
 

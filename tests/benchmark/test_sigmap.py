@@ -10,9 +10,9 @@ from radiofix.benchmark.runs.learned import chosen
 from radiofix.benchmark.runs.lessons import NLOS, UNSEEN, WHOLE, Lesson
 from radiofix.benchmark.runs.outcomes import Run
 from radiofix.benchmark.runs.questions import FUSION, POSITION
-from radiofix.benchmark.runs.running import points_of, wanted
+from radiofix.benchmark.runs.running import Bench, points_of, rated, wanted
 from radiofix.benchmark.sigmap import stores
-from radiofix.benchmark.sigmap.methods import MASKS, SHARE, methods
+from radiofix.benchmark.sigmap.methods import MASKS, SCRATCH, SHARE, TAUGHT_RATE, methods
 from radiofix.benchmark.sigmap.paper import (
     FAVOURABLE,
     GRID,
@@ -113,12 +113,54 @@ def test_all_masks_hide_the_same_share_and_each_is_pretrained_with_its_own(share
     for name, mask in MASKS.items():
         hidden = Part(**mask).build()(csi, torch.Generator().manual_seed(0))
         assert (hidden.double().mean((1, 2)) == SHARE).all()
-        (preparation,) = network(name).preparations(0)
+        (preparation,) = network(name).preparations(2)
         recipe = preparation.plan(shared)
+        assert (preparation.name[-6:], recipe.seed) == ("-seed2", 2)
         assert recipe.objectives["masked"].init_args["mask"]["class_path"] == mask["class_path"]
         assert recipe.store == shared.stores["whole"]
         classes.add((preparation.name, mask["class_path"]))
     assert len(classes) == 4
+
+
+def test_the_grid_s_cells_hide_whole_tokens_of_every_scale():
+    cells = MASKS[GRID]["init_args"]["patch"]
+    for scale in (SMOKE, LAPTOP, PAPER):
+        patch = scale.sizes.get("sigmap", {}).get("encoder.init_args", {}).get("patch", [4, 4])
+        assert all(cell % side == 0 for cell, side in zip(cells, patch, strict=True))
+
+
+def test_arms_that_are_compared_learn_at_one_rate():
+    arms = (NO_MAP, "SigMap-constant", "SigMap-other-map", "SigMap-walls", "SigMap-eq11")
+    assert {rated(network(name)) for name in (SIGMAP, *arms)} == {SIGMAP}
+    assert {rated(network(n)) for n in ("SigMap-full", "SigMap-walls-full")} == {"SigMap-full"}
+    taught = [m for m in methods() if m.name.startswith("cities-") and m.name != SCRATCH]
+    assert {m.rates(LAPTOP.rates) for m in taught} == {(TAUGHT_RATE,)}
+    assert network(SCRATCH).rates(LAPTOP.rates) == LAPTOP.rates
+
+
+def test_from_nothing_few_labels_are_learnt_for_longer_than_by_who_knows_something(shared):
+    laptop = replace(shared, scale=replace(LAPTOP, labels={**LAPTOP.labels, 100: 6, 10_000: 16}))
+    for labels, longer in ((100, 4), (10_000, 1)):
+        lesson = replace(first("table4-munich"), labels=labels)
+        steps = {
+            name: network(name).recipe(Run(name, lesson, 0, 1e-3), laptop).training.steps
+            for name in (SCRATCH, "SigMap-scratch", NO_MAP, RIGHT)
+        }
+        assert steps[SCRATCH] == steps["SigMap-scratch"] == longer * steps[NO_MAP]
+        assert steps[RIGHT] == steps[NO_MAP]
+
+
+def test_without_a_label_no_rate_is_searched_and_none_is_in_the_run_s_name(shared):
+    bare = Bench(shared, chosen(methods(), [RIGHT, "radiofix-nano"]), AGENDA.named(["maps"]))
+    assert bare.searches() == ()
+    assert {run.rate for run in bare.runs()} == {None}
+
+
+def test_in_many_cities_the_last_step_is_kept(shared):
+    for scale in (SMOKE, LAPTOP, PAPER):
+        assert scale.schooling["keep"] == "last"
+    (school,) = network(RIGHT).preparations(0)
+    assert school.plan(shared).training.keep == "last"
 
 
 def test_cities_that_are_asked_about_are_none_of_those_learnt_in(tmp_path):

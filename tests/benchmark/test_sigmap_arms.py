@@ -16,7 +16,7 @@ from radiofix.benchmark.sigmap.paper import (
     SIGMAP,
 )
 from radiofix.benchmark.sigmap.protocols import BY_NAME, PROTOCOLS, RIGHT
-from radiofix.benchmark.sigmap.wrong import AnotherCitys, MisledMap, Shuffled
+from radiofix.benchmark.sigmap.wrong import AnotherCitys, MisledMap, Shuffled, elsewhere
 from radiofix.data.store import open_paths
 from radiofix.models.map_prompt import ConstantPrompter
 from radiofix.models.map_reading import read_map
@@ -97,6 +97,13 @@ def test_several_cities_are_told_the_next_one_s_buildings_and_one_needs_another_
         AnotherCitys((towns["munich"],))(munich)
 
 
+def test_a_procedural_city_is_told_another_procedural_one_s_houses_first(shared):
+    given = {name: f"{name}.zarr" for name in ("munich", "kept-1", "kept-2", "whole")}
+    for store, expected in (("kept-1", "kept-1.zarr"), ("etoile", "munich.zarr")):
+        users = next(u for u in UNSEEN if u.store == store)
+        assert elsewhere(replace(shared, stores=given), users).stores[0] == expected
+
+
 def test_without_a_second_store_there_is_no_other_map(shared):
     alone = replace(shared, stores={"whole": shared.stores["whole"]})
     missing = Bench(alone, methods()).missing()
@@ -111,7 +118,7 @@ def test_without_a_second_store_there_is_no_other_map(shared):
 def test_a_frozen_backbone_is_the_same_in_every_arm(name, kept, shared):
     method = prepared(shared, name)
     (preparation,) = method.preparations(0)
-    assert preparation.name == f"backbone-{SIGMAP}"
+    assert preparation.name == f"backbone-{SIGMAP}-seed0"
     before = weights_of(pretrained(str(shared.prepared(preparation.name))).encoder)
     module, _ = method.taught(Run(name, first("table1"), 0, 1e-3), shared)
     encoder = module.localizer.encoder

@@ -60,7 +60,9 @@ def test_what_is_begun_with_is_made_in_order(place, tmp_path):
     method = network("cities-SigMap-no-map")
     masked, school = method.preparations(0)
     assert school.needs == masked
-    assert masked.name == f"backbone-{SIGMAP}-cities"
+    assert masked.name == f"backbone-{SIGMAP}-cities-seed0"
+    # Nobody is asked in the cities to learn in: all their users may teach.
+    assert masked.plan(place).leave_out == {}
     bench = Bench(fresh, (method,), AGENDA.named(["maps-munich"]))
     stages = bench.stages()
     for expected in (masked, school):
@@ -93,7 +95,7 @@ def results(tmp_path):
             for method, more in ((RIGHT, 0.0), ("cities-no-map", 2.0), ("cities-constant", 0.0)):
                 jitter = rng.normal(0, 0.5, 200) if method == "cities-constant" else 0.0
                 tried = Tried(Trial(()), base + more + jitter, 0.5, None)
-                run = Run(method, lesson, seed, rate)
+                run = Run(method, lesson, seed, None)
                 made = {"store": {"name": "x"}, "versions": {}, "machine": {}}
                 outcomes.write(out, Outcome(run, 0, (tried,), 1.0, 1.0, None, None, made))
     for method, value in ((SIGMAP, 2.0), (NO_MAP, 3.0)):

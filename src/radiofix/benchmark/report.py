@@ -313,6 +313,7 @@ def _found(
     lesson = method.lesson(point.lesson)
     if lesson is None:
         return {}
+    rate = rate if lesson.labels else None
     found = {}
     for outcome in done.values():
         if outcome.run == Run(method.name, lesson, outcome.run.seed, rate):

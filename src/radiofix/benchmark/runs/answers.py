@@ -32,6 +32,8 @@ class Answers:
     """In the question's unit."""
     user: NDArray[np.int64]
     """Rows of the store."""
+    station: NDArray[np.int64]
+    """Columns of it; of a user that was fused the first that heard it."""
     milliseconds: float
     """A fix, many at a time."""
     squared: Array | None = None
@@ -45,7 +47,7 @@ class Answers:
 @torch.no_grad()
 def ask(answer: Answer, task: Task, links: Links, together: bool) -> Answers:
     """Puts all links to a method, batch by batch; a user that was fused is one answer."""
-    errors, users, lengths, radii, directions = [], [], [], [], []
+    errors, users, stations, lengths, radii, directions = [], [], [], [], [], []
     seconds = 0.0
     for sounding, truth in links:
         begun = time.perf_counter()
@@ -55,6 +57,7 @@ def ask(answer: Answer, task: Task, links: Links, together: bool) -> Answers:
         kept = _first_of_each(sounding.user) if together else torch.ones(len(error)).bool()
         errors.append(error[kept])
         users.append(sounding.user.cpu()[kept])
+        stations.append(sounding.station.cpu()[kept])
         if isinstance(output, Estimate) and output.scale is not None and not together:
             squared, radius = _honesty(output, truth)
             lengths.append(squared)
@@ -64,6 +67,7 @@ def ask(answer: Answer, task: Task, links: Links, together: bool) -> Answers:
     return Answers(
         error=torch.cat(errors).numpy(),
         user=torch.cat(users).numpy(),
+        station=torch.cat(stations).numpy(),
         milliseconds=1e3 * seconds / sum(len(e) for e in errors),
         squared=np.concatenate(lengths) if lengths else None,
         radius=np.concatenate(radii) if radii else None,

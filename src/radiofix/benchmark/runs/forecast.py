@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from statistics import median
 
 from radiofix.benchmark.runs.learned import Method
+from radiofix.benchmark.runs.networks import Network
 from radiofix.benchmark.runs.outcomes import Outcome, Run, every
 from radiofix.benchmark.runs.preparing import Preparation
 from radiofix.benchmark.runs.protocols import Agenda, Protocol
 from radiofix.benchmark.runs.running import Bench, asked
-from radiofix.benchmark.runs.scales import FEW_LABELS, Pace, Scale
+from radiofix.benchmark.runs.scales import Pace, Scale
 
 MANY = 3
 """Stations that a user hears of four, about, where none is named."""
@@ -69,7 +70,8 @@ class Forecast:
         stations = len(lesson.stations) or MANY
         # Fused users keep one to all of their stations while a network learns.
         trained = (stations + 1) / 2 if lesson.question.together else stations
-        settings = {**scale.finetuning, **(scale.few if lesson.labels <= FEW_LABELS else {})}
+        alone = isinstance(method, Network) and method.alone
+        settings = {**scale.finetuning, **scale.few_for(lesson.labels, alone)}
         steps, batch = settings["steps"], settings["batch"]
         seen = steps * min(batch, scale.labels.get(lesson.labels, 0)) * trained
         tests = asked(method, lesson, self._agenda)

@@ -71,6 +71,10 @@ class Network:
     readied: Readied = as_it_is
     tuned: bool = True
     """Whether its rate of learning is chosen by validation users."""
+    rate: float | None = None
+    """Of learning, where that is known; None: one of the scale's."""
+    rate_of: str | None = None
+    """Another method, whose chosen rate it takes; None: its own."""
     missing: Callable[[Site], str | None] = nothing
     """What else it may lack, in a few words."""
 
@@ -95,8 +99,15 @@ class Network:
         return seeds
 
     def rates(self, rates: Sequence[float]) -> Sequence[float | None]:
-        """All, or the middle one."""
+        """All, or the middle one, or its own."""
+        if self.rate is not None:
+            return (self.rate,)
         return rates if self.tuned else (rates[len(rates) // 2],)
+
+    @property
+    def alone(self) -> bool:
+        """Whether it begins with nothing."""
+        return self.start == Start()
 
     def hears(self, lesson: Lesson, test: Trial) -> bool:
         """Anything; one with planes for its stations says itself what it cannot."""
@@ -132,9 +143,10 @@ class Network:
             content["head"] = self.heads[question.name]
         content["task"] = {"class_path": question.task}
         content = changed(content, site.scale.sizes.get(self.family, {}))
-        assert run.rate is not None
+        rate = self.rates(site.scale.rates)[0] if run.rate is None else run.rate
+        assert rate is not None
         content = teaching(
-            content, lesson, site.scale, site.store(lesson.users), run.seed, run.rate
+            content, lesson, site.scale, site.store(lesson.users), run.seed, rate, self.alone
         )
         content = with_stations(content, site.columns(lesson))
         content["from"] = self.start.place(self.name, site, run.seed)

@@ -52,7 +52,8 @@ class Tried:
     radius: Array | None = None
     direction: Array | None = None
     square: NDArray[np.int64] | None = None
-    """Number of the square of the plane that each user stands in, as the region split has them."""
+    """Of each user, the square of the plane that it stands in, as the region split has them; where
+    several stations are asked one by one, the station: its links err alike, and see one map."""
 
     @staticmethod
     def of(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from radiofix.benchmark.runs.lessons import CITIES
 from radiofix.benchmark.runs.recipes import LEFT_OUT, changed
 from radiofix.benchmark.runs.scales import Pace, Scale
 from radiofix.benchmark.runs.site import Site
@@ -79,6 +80,8 @@ class Pretraining:
     """By its name; a part of the users of other splits is left out."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Of the recipe, under dotted keys."""
+    seed: int | None = None
+    """None: the recipe's."""
 
     @property
     def needs(self) -> Preparation | None:
@@ -99,7 +102,9 @@ class Pretraining:
         content = changed(content, site.scale.sizes.get(self.family, {}))
         content = changed(content, self.changes)
         content["training"] = {**content["training"], **site.scale.pretraining}
-        content["leave_out"] = LEFT_OUT
+        # Nobody is ever asked in the cities to learn in.
+        content["leave_out"] = {} if self.store == CITIES.store else LEFT_OUT
+        content["seed"] = content.get("seed", 0) if self.seed is None else self.seed
         content["store"] = site.named(self.store)
         content["validation_users"] = site.scale.validation_users
         return read_recipe(PretrainRecipe, content, self.recipe)
@@ -132,17 +137,24 @@ class Start:
     """That it is pretrained on, by its name."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Of the recipe, under dotted keys."""
+    seeded: bool = False
+    """Whether each seed has a pretraining run of its own."""
 
     def place(self, method: str, site: Site, seed: int = 0) -> str | None:
         """The folder or name to go on from; None: from scratch."""
-        return self.ready if self.recipe is None else str(site.prepared(self.shared or method))
+        return self.ready if self.recipe is None else str(site.prepared(self._name(method, seed)))
+
+    def _name(self, method: str, seed: int) -> str:
+        name = self.shared or method
+        return f"{name}-seed{seed}" if self.seeded else name
 
     def preparation(self, method: str, family: str, seed: int) -> Preparation | None:
         """The pretraining run."""
         if self.recipe is None:
             return None
-        name = self.shared or method
-        return Pretraining(name, family, self.recipe, self.store, self.changes)
+        own = seed if self.seeded else None
+        name = self._name(method, seed)
+        return Pretraining(name, family, self.recipe, self.store, self.changes, own)
 
 
 def weights(place: str | None) -> str | None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from radiofix.benchmark.runs.lessons import NOISE_FIGURE_DB, PATTERNS, Lesson, Trial
 from radiofix.benchmark.runs.protocols import RANDOM
-from radiofix.benchmark.runs.scales import FEW_LABELS, Scale
+from radiofix.benchmark.runs.scales import Scale
 from radiofix.physics.arrays import ula
 from radiofix.physics.channel import Channel
 from radiofix.physics.impairments import Impairments
@@ -126,10 +126,26 @@ def receiver(lesson: Lesson, pilots: int) -> dict[str, Any]:
 
 
 def teaching(
-    content: Mapping[str, Any], lesson: Lesson, scale: Scale, store: str, seed: int, rate: float
+    content: Mapping[str, Any],
+    lesson: Lesson,
+    scale: Scale,
+    store: str,
+    seed: int,
+    rate: float,
+    alone: bool = False,
 ) -> dict[str, Any]:
-    """A fine-tuning recipe's plain values, as a lesson has them at a scale."""
-    few = scale.few if lesson.labels <= FEW_LABELS else {}
+    """A fine-tuning recipe's plain values, as a lesson has them at a scale.
+
+    Args:
+        content: of the recipe.
+        lesson: that is taught.
+        scale: of the bench.
+        store: of the lesson's users.
+        seed: of the run.
+        rate: of learning.
+        alone: whether the network begins with nothing.
+    """
+    few = scale.few_for(lesson.labels, alone)
     settings = {**scale.finetuning, **few, "rate": rate}
     told = content.get("receiver", {})
     faults = {**(told.get("impairments") or {}), "user_timing": lesson.clock}

@@ -62,9 +62,16 @@ class Bench:
         return tuple(p for p in made.values() if not p.ready(self.site))
 
     def searches(self) -> tuple[Run, ...]:
-        """Runs by which rates of learning are chosen, where there is a choice."""
-        compared = [m for m in self.able() if any(p.compares(m.name) for p in self.protocols)]
-        return tuple(run for method in compared for run in searches(method, self.site))
+        """Runs by which rates of learning are chosen, where there is a choice and a label."""
+        runs = self.runs()
+        learning = {run.method for run in runs if run.lesson.labels}
+        asked = {rated(method) for method in self.able() if method.name in learning}
+        return tuple(
+            run
+            for method in self.able()
+            if method.name in asked
+            for run in searches(method, self.site)
+        )
 
     def runs(self) -> tuple[Run, ...]:
         """All runs of the figures, the first seed of each before the second of any."""
@@ -130,6 +137,11 @@ def preparations(method: Method, seed: int) -> tuple[Preparation, ...]:
     return method.preparations(seed) if isinstance(method, Network) else ()
 
 
+def rated(method: Method) -> str:
+    """The name of the method by whose runs a rate of learning is chosen."""
+    return (isinstance(method, Network) and method.rate_of) or method.name
+
+
 def searches(method: Method, site: Site) -> tuple[Run, ...]:
     """A method's runs at different rates of learning, of which validation users prefer one."""
     scale, tuned = site.scale, site.agenda.tuned
@@ -138,7 +150,7 @@ def searches(method: Method, site: Site) -> tuple[Run, ...]:
     lesson = method.lesson(tuned)
     if len(rates) < 2 or not there or lesson is None:
         return ()
-    return tuple(Run(method.name, lesson, scale.seeds[0], rate) for rate in rates)
+    return tuple(Run(rated(method), lesson, scale.seeds[0], rate) for rate in rates)
 
 
 def preferred(method: Method, site: Site) -> float | None:
@@ -161,7 +173,7 @@ def wanted(methods: Sequence[Method], protocols: Sequence[Protocol], site: Site)
     rates = {method.name: preferred(method, site) for method in methods}
     asked_for = [(p, point) for p in protocols for point in points_of(p, scale, tuple(site.stores))]
     runs = [
-        Run(method.name, lesson, seed, rates[method.name])
+        Run(method.name, lesson, seed, rates[method.name] if lesson.labels else None)
         for seed in scale.seeds
         for protocol, point in asked_for
         for method in methods
@@ -231,7 +243,9 @@ def carry_out(site: Site, method: Method, run: Run) -> Outcome:
         if not np.isfinite(answers.error).all():
             raise ValueError(f"{np.isnan(answers.error).sum()} answers are no numbers")
         away = None if labels is None else float(nearest(position[answers.user], labels).mean())
-        tests.append(Tried.of(test, answers, away, square[answers.user]))
+        one_by_one = not question.together and len(test.stations) != 1
+        alike = answers.station if one_by_one else square[answers.user]
+        tests.append(Tried.of(test, answers, away, alike))
     return Outcome(
         run=run,
         labels=0 if labels is None else len(labels),

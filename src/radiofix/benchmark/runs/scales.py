@@ -58,7 +58,15 @@ class Scale:
     """Between users of a store that the limit can be worked out on, at most [m]."""
     few: Mapping[str, Any] = field(default_factory=dict)
     """Other settings of fine-tuning with at most `FEW_LABELS`."""
+    few_alone: Mapping[str, Any] = field(default_factory=dict)
+    """Of those, other ones of networks that begin with nothing, which take longer."""
     schooling: Mapping[str, Any] = field(default_factory=dict)
     """Settings of training in many scenes, before any label of the one that is asked about."""
     schooled_users: int = 0
     """Labelled users of it, over all scenes."""
+
+    def few_for(self, labels: int, alone: bool) -> Mapping[str, Any]:
+        """What else fine-tuning is told with so many labels, of a network that begins so."""
+        if labels > FEW_LABELS:
+            return {}
+        return {**self.few, **(self.few_alone if alone else {})}

@@ -56,13 +56,14 @@ class Arm:
         tuning = {"class_path": PROMPT_TUNING, "init_args": {"backbone": backbone}}
         changes: dict[str, Any] = {"adaptation": tuning if told else backbone}
         if self.prompter is not None:
-            changes["prompter"] = self._told(self.prompter, site).plain
+            changes["prompter"] = self._told(self.prompter, lesson, site).plain
         return changes
 
-    def _told(self, prompter: Part, site: Site) -> Part:
+    def _told(self, prompter: Part, lesson: Lesson, site: Site) -> Part:
         if self.wrong is None:
             return prompter
-        mistake = elsewhere(site) if isinstance(self.wrong, Elsewhere) else self.wrong
+        somewhere = isinstance(self.wrong, Elsewhere)
+        mistake = elsewhere(site, lesson.users) if somewhere else self.wrong
         return misled(prompter, mistake)
 
 

@@ -18,6 +18,7 @@ from radiofix.benchmark.sigmap.arms import (
     COARSE_NORMALISED,
     CONSTANT,
     CONSTANT_EIGHT,
+    FROZEN,
     FULL,
     LOW_RANK,
     NORMALISED,
@@ -41,7 +42,8 @@ MASKS: Mapping[str, Mapping[str, Any]] = {
     SIGMAP: {"class_path": f"{_CYCLES}.CycleMask", "init_args": {"share": SHARE}},
     GRID: {
         "class_path": f"{_MASKS}.GridMask",
-        "init_args": {"masked_patches": 112, "patch": [4, 4]},
+        # Cells no smaller than any token, so that some tokens are hidden as a whole.
+        "init_args": {"masked_patches": 28, "patch": [8, 8]},
     },
     STRIP: {
         "class_path": f"{_MASKS}.StripMask",
@@ -55,6 +57,7 @@ MASKS: Mapping[str, Mapping[str, Any]] = {
 """By the method that is pretrained with it; all hide the same share."""
 _RECIPES = {"position": "sigmap/position.yaml", "fusion": "sigmap/fusion.yaml"}
 _OURS = {"position": "radiofix/position.yaml"}
+SCRATCH = "cities-walls-scratch"
 READER = Part("radiofix.models.wall_prompt.WallReader")
 
 
@@ -62,7 +65,13 @@ def _masked(name: str, store: str = WHOLE.store) -> Start:
     """A pretraining run with a mask; all arms with the same mask share it, and its weights."""
     folder = f"backbone-{name}" if store == WHOLE.store else f"backbone-{name}-{store}"
     mask = {"objectives.masked.init_args.mask": MASKS[name]}
-    return Start("sigmap/base.yaml", shared=folder, store=store, changes=mask)
+    return Start("sigmap/base.yaml", shared=folder, store=store, changes=mask, seeded=True)
+
+
+RATED = {FROZEN: SIGMAP, LOW_RANK: "SigMap-low-rank", FULL: "SigMap-full"}
+"""Whose rate of learning an arm takes, so that arms differ in nothing but what they are told."""
+TAUGHT_RATE = 3e-4
+"""Of networks that place users already (docs/results.md: 1e-4 to 3e-4 were the best)."""
 
 
 def _published(name: str, arm: Arm, start: Beginning | None = None) -> Network:
@@ -73,6 +82,7 @@ def _published(name: str, arm: Arm, start: Beginning | None = None) -> Network:
         _RECIPES,
         start=_masked(SIGMAP) if start is None else start,
         changes=Published(arm),
+        rate_of=RATED.get(arm.adaptation) if start is None else None,
         mapped=_is_told(arm.prompter),
         missing=no_elsewhere if wrong else Network.missing,
     )
@@ -124,6 +134,7 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
             start=school,
             changes=after,
             placing=True,
+            rate=TAUGHT_RATE,
             mapped=_is_told(arm.prompter) or reader is not None,
             missing=no_elsewhere if isinstance(arm.wrong, Elsewhere) else Network.missing,
         )
@@ -133,12 +144,22 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
         after = InFrame(Arm(begun=arm.prompter is not None))
         mapped = _is_told(arm.prompter)
         return Network(
-            name, "sigmap", _RECIPES, start=school, changes=after, placing=True, mapped=mapped
+            name,
+            "sigmap",
+            _RECIPES,
+            start=school,
+            changes=after,
+            placing=True,
+            mapped=mapped,
+            rate=TAUGHT_RATE,
         )
 
     walls, reads = schooled("cities-walls", Arm(WALLS)), schooled("cities-reader", Arm(), READER)
+    alone = InFrame(Arm(WALLS, FULL))
     return (
         walls,
+        # The same network, told the same, from nothing.
+        Network(SCRATCH, "radiofix", _OURS, changes=alone, mapped=True),
         reads,
         schooled("cities-no-map", Arm()),
         schooled("cities-constant", Arm(CONSTANT_EIGHT)),
@@ -160,7 +181,7 @@ def _asked(right: Network, what: str, readied: AskedWith) -> Network:
     """The very network that was taught with right maps, told a wrong one when it is asked."""
     missing = no_elsewhere if readied.mistake is None else Network.missing
     name = f"{right.name}-asked-{what}"
-    return replace(right, name=name, readied=readied, missing=missing, tuned=False)
+    return replace(right, name=name, readied=readied, missing=missing)
 
 
 def methods(pretrained: str = NANO) -> tuple[Method, ...]:

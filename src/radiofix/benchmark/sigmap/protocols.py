@@ -18,7 +18,7 @@ from radiofix.benchmark.runs.lessons import (
 from radiofix.benchmark.runs.protocols import RANDOM, REGION, Agenda, Point, Protocol
 from radiofix.benchmark.runs.questions import FUSION, POSITION
 from radiofix.benchmark.runs.scales import RATE_LABELS
-from radiofix.benchmark.sigmap.methods import SFMCM
+from radiofix.benchmark.sigmap.methods import SCRATCH, SFMCM
 from radiofix.benchmark.sigmap.paper import ALL, FEW, GRID, NO_MAP, SIGMAP, STRIP, SWIT
 
 STATIONS = ("3", "4", "9", "10")
@@ -74,6 +74,7 @@ _NEW_CITY = (
     *_LOW_RANK,
     *_TUNED,
     RIGHT,
+    SCRATCH,
     "cities-reader",
     "cities-no-map",
     "cities-constant",
@@ -89,6 +90,7 @@ _CURVES = (
     NO_MAP,
     "SigMap-scratch",
     RIGHT,
+    SCRATCH,
     "cities-reader",
     "cities-no-map",
     "cities-constant",

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from radiofix.benchmark.runs.lessons import Lesson
+from radiofix.benchmark.runs.lessons import Lesson, Users
 from radiofix.benchmark.runs.site import Site
 from radiofix.data.store import open_paths
 from radiofix.models.map_prompt import Prompter, SiteViews
@@ -77,9 +77,19 @@ def _same_place(one: SiteMap, other: SiteMap) -> bool:
     return bool(stations) or torch.equal(one.vertices, other.vertices)
 
 
-def elsewhere(site: Site) -> AnotherCitys:
-    """Another city's map, of the stores that are given."""
-    return AnotherCitys(tuple(site.stores[name] for name in ELSEWHERE if name in site.stores))
+def elsewhere(site: Site, users: Users) -> AnotherCitys:
+    """Another city's map, of the stores that are given: first of those of the same kind.
+
+    A procedural city that is told a real one's houses is told something strange, not only wrong.
+    """
+    given = [name for name in ELSEWHERE if name in site.stores]
+    alike = sorted(given, key=lambda name: _drawn(name) != _drawn(users.store))
+    return AnotherCitys(tuple(site.stores[name] for name in alike))
+
+
+def _drawn(store: str) -> bool:
+    """Whether a store's city is procedural."""
+    return store.startswith("kept-")
 
 
 def no_elsewhere(site: Site) -> str | None:
@@ -128,7 +138,7 @@ class AskedWith:
 
     def __call__(self, module: Finetuning, lesson: Lesson, site: Site) -> None:
         """Gives the wrong map to all that carry one."""
-        mistake = elsewhere(site) if self.mistake is None else self.mistake
+        mistake = elsewhere(site, lesson.users) if self.mistake is None else self.mistake
         give_map(module, mistake(read_map(open_paths(site.store(lesson.users)))))
 
 
