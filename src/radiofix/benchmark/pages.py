@@ -291,27 +291,24 @@ def _nearest(cell: Cell) -> str | None:
 
 
 def _costs(report: Report) -> list[Block]:
-    """What networks weigh, and whether stated covariances are honest."""
+    """What methods cost, and whether stated covariances are honest."""
     cells = [cell for figure in report.figures if not figure.curve for cell in figure.cells]
     costs: dict[str, Cell] = {}
     for cell in cells:
-        if cell.outcome.cost is not None:
-            costs.setdefault(cell.method, cell)
-    rows = [
-        [
-            name,
-            f"{cell.outcome.cost.parameters / 1e6:.2f}",
-            f"{cell.outcome.cost.flops / 1e9:.3f}",
-            f"{cell.milliseconds:.2f}",
-            "" if cell.outcome.run.rate is None else f"{cell.outcome.run.rate:g}",
-        ]
-        for name, cell in costs.items()
-        if cell.outcome.cost is not None
-    ]
+        costs.setdefault(cell.method, cell)
+    rows = []
+    for name, cell in costs.items():
+        cost, rate = cell.outcome.cost, cell.outcome.run.rate
+        weight = ["", ""]
+        if cost is not None:
+            weight = [f"{cost.parameters / 1e6:.2f}", f"{cost.flops / 1e9:.3f}"]
+        rows.append(
+            [name, *weight, f"{cell.milliseconds:.2f}", "" if rate is None else f"{rate:g}"]
+        )
     head = ["method", "parameters [M]", "GFLOP a fix", "ms a fix", "rate of learning"]
     blocks: list[Block] = []
     if rows:
-        blocks += [Heading("What networks weigh", anchor="cost")]
+        blocks += [Heading("What methods cost", anchor="cost")]
         blocks += [Table("As run here for one station, many fixes at a time", head, rows)]
     honest = [
         [
