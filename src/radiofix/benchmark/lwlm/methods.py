@@ -80,6 +80,14 @@ def methods(pretrained: str = NANO) -> tuple[Method, ...]:
         replace(single, name="radiofix-nano-kriged", changes=_kriged),
         replace(single, name="radiofix-nano-at-once", changes=_at_once, tuned=False),
         _NANO,
+        # What kriging alone brings: the same without pretraining.
+        replace(
+            _NANO,
+            name=f"{_NANO.name}-kriged",
+            only=(POSITION.name,),
+            changes=_kriged,
+            rate_of=_NANO.name,
+        ),
         replace(_LWLM, name=LWLM, start=Start("lwlm/base.yaml")),
         replace(_LWLM, name=SFMCM, start=Start("lwlm/sfmcm.yaml")),
         replace(_LWLM, name=DTI, start=Start("lwlm/dti.yaml")),
