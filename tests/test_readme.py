@@ -57,6 +57,12 @@ def test_the_rate_of_channels_is_the_one_measured():
     assert f"{min(rates):,.0f} to {max(rates):,.0f} on two" in README
 
 
+def test_methods_without_a_network_are_as_fast_as_measured():
+    rates = result("bench-classic.json")["found"]["links_per_s"]
+    told = ", ".join(f"{name} {rate:,.0f}" for name, rate in rates.items())
+    assert f"| {told} links a second |" in README
+
+
 def test_training_is_as_fast_as_measured_and_costs_no_more_than_its_layers_allow():
     measured = result("bench-train.json")
     base, nano = measured["lwlm_base"][0], measured["radiofix_nano"][0]
