@@ -174,9 +174,7 @@ def test_only_a_cpu_goes_round_torchs_fused_attention(
 
 
 @pytest.mark.parametrize("links", [1, 8, 9, 20])
-def test_pieces_come_back_in_their_order(links: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Of three tokens with five hidden values each, eight links fit.
-    monkeypatch.setattr(layers, "HIDDEN_AT_ONCE", 8 * 3 * 5 + 14)
+def test_pieces_come_back_in_their_order(links: int) -> None:
     sizes: list[int] = []
 
     def doubled(tokens: Tensor) -> Tensor:
@@ -185,17 +183,6 @@ def test_pieces_come_back_in_their_order(links: int, monkeypatch: pytest.MonkeyP
 
     tokens = torch.arange(links * 6.0).view(links, 3, 2)
     work: Callable[[Tensor], Tensor] = doubled
-    assert torch.equal(in_pieces(work, tokens, hidden=5), 2 * tokens)
+    assert torch.equal(in_pieces(work, tokens), 2 * tokens)
     assert sum(sizes) == links
-    assert max(sizes) == min(links, 8)
-
-
-def test_a_link_too_large_for_the_cache_is_worked_on_by_itself() -> None:
-    sizes: list[int] = []
-
-    def same(tokens: Tensor) -> Tensor:
-        sizes.append(len(tokens))
-        return tokens
-
-    in_pieces(same, torch.zeros(3, 2, 2), hidden=layers.HIDDEN_AT_ONCE)
-    assert sizes == [1, 1, 1]
+    assert max(sizes) <= layers.LINKS_AT_ONCE

@@ -38,7 +38,7 @@ class ReconstructionDecoder(nn.Module):
             )
         if dim % heads:
             raise ValueError(f"dim={dim} is not divisible by heads={heads}")
-        self.dim, self.feedforward = dim, feedforward
+        self.dim = dim
         self.patch = (patch[0], patch[1])
         self.grid = (antennas // patch[0], subcarriers // patch[1])
         self.layers = nn.ModuleList(
@@ -55,7 +55,7 @@ class ReconstructionDecoder(nn.Module):
                 f"patches of {self.patch[0]} x {self.patch[1]}: give it the encoder's patch"
             )
         memory = torch.cat([part.summary[:, None], part.tokens], 1)
-        decoded = in_pieces(self._decoded, memory, self.feedforward)
+        decoded = in_pieces(self._decoded, memory)
         pixels: Tensor = self.output(decoded[:, 1:]).float()
         pixels = pixels.reshape(-1, rows, columns, *self.patch, 2)
         folded = pixels.transpose(2, 3).flatten(1, 2).flatten(2, 3)

@@ -14,24 +14,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-HIDDEN_AT_ONCE = 8 * 257 * 2048
-"""On a CPU: values of a hidden layer that stay in its cache and in memory it has already."""
+LINKS_AT_ONCE = 8
+"""On a CPU: few enough for a hidden layer to stay in its cache and in memory it has already."""
 
 
 def in_pieces(
-    work: Callable[[Tensor], Tensor], tokens: Float[Tensor, "link token dim"], hidden: int
+    work: Callable[[Tensor], Tensor], tokens: Float[Tensor, "link token dim"]
 ) -> Float[Tensor, "link token dim"]:
-    """`work`, which sees each link by itself, on a few links at a time where that is faster.
-
-    Args:
-        work: on tokens.
-        tokens: of all links.
-        hidden: width of the widest layer in between.
-    """
-    links = max(1, HIDDEN_AT_ONCE // (tokens.shape[1] * hidden))
-    if tokens.device.type != "cpu" or len(tokens) <= links:
+    """`work`, which sees each link by itself, on a few links at a time where that is faster."""
+    if tokens.device.type != "cpu" or len(tokens) <= LINKS_AT_ONCE:
         return work(tokens)
-    return torch.cat([work(piece) for piece in torch.split(tokens, links)])
+    return torch.cat([work(piece) for piece in torch.split(tokens, LINKS_AT_ONCE)])
 
 
 class EncoderLayer(nn.TransformerEncoderLayer):

@@ -39,7 +39,7 @@ class LwlmEncoder(nn.Module):
                 raise ValueError(f"{name}={size} does not divide into patches of {patch}")
         if dim % heads:
             raise ValueError(f"dim={dim} is not divisible by heads={heads}")
-        self.dim, self.feedforward = dim, feedforward
+        self.dim = dim
         self.antennas, self.subcarriers = antennas, subcarriers
         self.patches = nn.Conv2d(2, dim, kernel_size=patch, stride=patch)
         self.lst = nn.Parameter(torch.zeros(dim))
@@ -57,7 +57,7 @@ class LwlmEncoder(nn.Module):
         patches: Tensor = self.patches(image).flatten(2).transpose(1, 2)
         first = self.lst.to(patches.dtype).expand(len(patches), 1, -1)
         tokens = torch.cat([first, patches], 1) + self.positions
-        tokens = in_pieces(self._enriched, tokens, self.feedforward)
+        tokens = in_pieces(self._enriched, tokens)
         return Latent(tokens[:, 0], tokens[:, 1:])
 
     def _enriched(self, tokens: Float[Tensor, "link token dim"]) -> Float[Tensor, "link token dim"]:
