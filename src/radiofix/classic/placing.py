@@ -96,7 +96,8 @@ def place_within(
 def _inside(position: Float[Tensor, "link 3"], area: Float[Tensor, "2 2"]) -> Bool[Tensor, " link"]:
     low, high = area.to(position)
     level = position[:, :2]
-    return ((level >= low) & (level <= high)).all(-1)
+    inside: Tensor = ((level >= low) & (level <= high)).all(-1)
+    return inside
 
 
 def azimuth(sounding: Sounding, position: Float[Tensor, "link 3"]) -> Float[Tensor, " link"]:

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 LINKS_KEPT = 256
 """On a CPU: more links than that have what they went through worked out again for the gradient."""
@@ -87,6 +86,9 @@ def through(
     pieces = torch.split(tokens, LINKS_KEPT)
     if not torch.is_grad_enabled():
         return torch.cat([stack(piece) for piece in pieces])
+    # Imported here, as few need it and importing radiofix must stay quick.
+    from torch.utils.checkpoint import checkpoint
+
     again = [
         checkpoint(stack, piece, use_reentrant=False, preserve_rng_state=False) for piece in pieces
     ]

@@ -280,8 +280,8 @@ def _title(colour_by: str | None, station: int | None, store: PathStore | None) 
     if colour_by.startswith("split:"):
         return f"{scenario}: split {colour_by.removeprefix('split:')}"
     if colour_by in BOUNDS:
-        one = f"station {store.stations[station].name}" if station is not None else "all stations"
-        return f"{scenario}: bound of {BOUNDS[colour_by]}, {one}"
+        heard = "all stations" if station is None else f"station {store.stations[station].name}"
+        return f"{scenario}: bound of {BOUNDS[colour_by]}, {heard}"
     what = {"los": "line of sight", "power": "received power", "paths": "number of paths"}
     one = f"station {store.stations[station].name}" if station is not None else None
     every = {"los": "any station", "power": "the strongest station", "paths": "all stations"}

@@ -62,9 +62,9 @@ class Arm:
     def _told(self, prompter: Part, lesson: Lesson, site: Site) -> Part:
         if self.wrong is None:
             return prompter
-        somewhere = isinstance(self.wrong, Elsewhere)
-        mistake = elsewhere(site, lesson.users) if somewhere else self.wrong
-        return misled(prompter, mistake)
+        if isinstance(self.wrong, Elsewhere):
+            return misled(prompter, elsewhere(site, lesson.users))
+        return misled(prompter, self.wrong)
 
 
 @dataclass(frozen=True)
