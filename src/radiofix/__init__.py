@@ -1,10 +1,8 @@
 """radiofix turns radio channels into positions."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from radiofix.data.importers.sionna import from_sionna
-from radiofix.data.store import open_paths
-from radiofix.models.pretrained import load
 from radiofix.physics.arrays import elements, uca, ula, upa
 from radiofix.physics.channel import Channel
 from radiofix.types import Csi, Fix, Paths, Sounding, Station
@@ -12,6 +10,17 @@ from radiofix.version import __version__
 
 if TYPE_CHECKING:
     from radiofix.client import Client
+    from radiofix.data.importers.sionna import from_sionna
+    from radiofix.data.store import open_paths
+    from radiofix.models.pretrained import load
+
+LATER = {
+    "Client": "radiofix.client",
+    "from_sionna": "radiofix.data.importers.sionna",
+    "load": "radiofix.models.pretrained",
+    "open_paths": "radiofix.data.store",
+}
+"""What takes its time to import, and where it is."""
 
 __all__ = [
     "Channel",
@@ -33,9 +42,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Loads the client of `radiofix serve` for who asks for it."""
-    if name == "Client":
-        from radiofix.client import Client
-
-        return Client
+    """Imports what takes its time for who asks for it."""
+    if name in LATER:
+        return getattr(import_module(LATER[name]), name)
     raise AttributeError(f"module 'radiofix' has no attribute {name!r}")
