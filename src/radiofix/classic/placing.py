@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from radiofix.physics.cones import level_azimuths
 from radiofix.physics.rotation import rotation
 from radiofix.types import HANDHELD, SPEED_OF_LIGHT, Sounding
 
@@ -36,18 +37,11 @@ def place(
         height: of the users (z in the scene) [m].
     """
     station = sounding.station_position.double()
-    turn = rotation(sounding.station_orientation.double())
-    front, axis = turn[:, :, 0], turn[:, :, 1]
-    distance = SPEED_OF_LIGHT * delay.double()
+    orientation = sounding.station_orientation.double()
+    front = rotation(orientation)[:, :, 0]
     rise = torch.as_tensor(height, dtype=torch.float64, device=station.device) - station[:, 2]
-    level = (distance.square() - rise.square()).clamp(min=0).sqrt()
-    # On the circle of radius `level` the axis is met at level |axis_xy| cos(angle - heading).
-    heading = torch.atan2(axis[:, 1], axis[:, 0])
-    flat = torch.hypot(axis[:, 0], axis[:, 1])
-    along = distance * direction.double() - rise * axis[:, 2]
-    cosine = along / (level * flat).clamp(min=1e-9)
-    aside = torch.acos(cosine.clamp(-1, 1))
-    sides = torch.stack([heading - aside, heading + aside], 1)
+    distance = SPEED_OF_LIGHT * delay.double()
+    level, sides = level_azimuths(orientation, distance, direction.double(), rise)
     away = torch.stack(
         [
             level[:, None] * sides.cos(),

@@ -15,6 +15,8 @@ _IN_CACHE = 64
 """Links whose beams and delays a CPU looks through at a time: more of them only move memory."""
 _FINER = 2
 """Beams and delays that are tried, for each that the array and the band resolve."""
+_RIDGE = 1e-4
+"""Keeps gains of waves that all but coincide finite, as a share of a wave's own energy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,37 @@ def strongest_wave(
     observed = (csi != 0).sum((1, 2)).clamp(min=1)
     gain = (csi * steering(wave, frequency, antenna).conj()).sum((1, 2)) / observed
     return Wave(delay, found, gain)
+
+
+def strongest_waves(
+    csi: Complex[Tensor, "link antenna subcarrier"],
+    frequency: Float[Tensor, "link subcarrier"],
+    antenna: Float[Tensor, "link antenna 3"],
+    count: int,
+) -> list[Wave]:
+    """One after the other, each the strongest of what those before it leave; all gains together.
+
+    Args:
+        csi: zeros where nothing was observed; subcarriers evenly spaced.
+        frequency: of each subcarrier, from the carrier [Hz].
+        antenna: in the station's frame [wavelengths].
+        count: of waves that are looked for.
+    """
+    seen, left = csi != 0, csi
+    found: list[Wave] = []
+    shapes = csi.new_zeros(len(csi), 0, csi[0].numel())
+    for _ in range(count):
+        wave = strongest_wave(left, frequency, antenna)
+        shape = (steering(wave, frequency, antenna).to(csi.dtype) * seen).flatten(1)
+        shapes = torch.cat([shapes, shape[:, None]], 1)
+        gram = shapes.conj() @ shapes.mT
+        ridge = _RIDGE * gram.diagonal(dim1=-2, dim2=-1).real.amax(-1)
+        gram = gram + torch.diag_embed(ridge[:, None].expand(-1, len(found) + 1)).to(gram.dtype)
+        matched = (shapes.conj() @ csi.flatten(1)[..., None])[..., 0]
+        gain = torch.linalg.solve(gram, matched)
+        left = csi - (gain[:, None] @ shapes)[:, 0].view_as(csi)
+        found = [Wave(w.delay, w.direction, g) for w, g in zip([*found, wave], gain.T, strict=True)]
+    return found
 
 
 def steering(

@@ -27,6 +27,12 @@ COARSE = Part(f"{_PROMPTS}.SummedGraphPrompter", _COARSE)
 """The same where the stations of many cities make one batch: vertices gathered into cubes."""
 COARSE_NORMALISED = Part(f"{_PROMPTS}.NormalisedGraphPrompter", _COARSE)
 WALLS = Part("radiofix.models.wall_prompt.WallPrompter", {"prompts": EIGHT})
+_FOLLOWING = "radiofix.models.echo_head"
+WAVES = f"{_FOLLOWING}.WaveHead"
+"""A head that follows waves without a map."""
+ECHOES = f"{_FOLLOWING}.EchoHead"
+"""The same head, which follows them to the walls of the map and on from there."""
+MISLED_ECHOES = "radiofix.benchmark.sigmap.wrong.MisledEchoHead"
 CONSTANT = Part(f"{_PROMPTS}.ConstantPrompter", {"prompts": 1})
 """As many tokens as the published prompt has."""
 CONSTANT_EIGHT = Part(f"{_PROMPTS}.ConstantPrompter", {"prompts": EIGHT})
@@ -94,10 +100,8 @@ class InFrame:
     """An arm with our head, which places users in their stations' frames, and our loss."""
 
     arm: Arm
+    head: str = "radiofix.models.frame.FrameHead"
 
     def __call__(self, lesson: Lesson, site: Site) -> Mapping[str, Any]:
         """The arm's changes, and the head."""
-        return {
-            **self.arm(lesson, site),
-            "head": {"class_path": "radiofix.models.frame.FrameHead"},
-        }
+        return {**self.arm(lesson, site), "head": {"class_path": self.head}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,17 +13,21 @@ from radiofix.benchmark.runs.learned import Method
 from radiofix.benchmark.runs.lessons import CITIES, WHOLE
 from radiofix.benchmark.runs.networks import Network
 from radiofix.benchmark.runs.preparing import Beginning, Start
+from radiofix.benchmark.runs.site import Site
 from radiofix.benchmark.sigmap.arms import (
     COARSE,
     COARSE_NORMALISED,
     CONSTANT,
     CONSTANT_EIGHT,
+    ECHOES,
     FROZEN,
     FULL,
     LOW_RANK,
+    MISLED_ECHOES,
     NORMALISED,
     POOLED,
     WALLS,
+    WAVES,
     Arm,
     Elsewhere,
     InFrame,
@@ -31,7 +35,7 @@ from radiofix.benchmark.sigmap.arms import (
 )
 from radiofix.benchmark.sigmap.paper import GRID, NO_MAP, SIGMAP, STRIP, SWIT
 from radiofix.benchmark.sigmap.schooling import School
-from radiofix.benchmark.sigmap.wrong import AskedWith, Shuffled, no_elsewhere
+from radiofix.benchmark.sigmap.wrong import AskedWith, Shuffled, misled_head, no_elsewhere
 from radiofix.models.parts import Part
 
 SFMCM = "SigMap-SF-MCM"
@@ -57,7 +61,7 @@ MASKS: Mapping[str, Mapping[str, Any]] = {
 """By the method that is pretrained with it; all hide the same share."""
 _RECIPES = {"position": "sigmap/position.yaml", "fusion": "sigmap/fusion.yaml"}
 _OURS = {"position": "radiofix/position.yaml"}
-SCRATCH = "cities-walls-scratch"
+SCRATCH = "cities-echoes-scratch"
 READER = Part("radiofix.models.wall_prompt.WallReader")
 
 
@@ -154,12 +158,39 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
             rate=TAUGHT_RATE,
         )
 
+    def following(
+        name: str, head: str, part: Callable[[Site], Part], mapped: bool = True
+    ) -> Network:
+        taught = InFrame(Arm(adaptation=FULL), head)
+        return Network(
+            name,
+            "radiofix",
+            _OURS,
+            start=School(name, _OURS["position"], nano, taught, head=part),
+            changes=taught,
+            placing=True,
+            rate=TAUGHT_RATE,
+            mapped=mapped,
+            missing=no_elsewhere if head == MISLED_ECHOES else Network.missing,
+        )
+
+    def own(head: str) -> Callable[[Site], Part]:
+        return lambda site: Part(head)
+
+    echoes = following("cities-echoes", ECHOES, own(ECHOES))
     walls, reads = schooled("cities-walls", Arm(WALLS)), schooled("cities-reader", Arm(), READER)
-    alone = InFrame(Arm(WALLS, FULL))
+    # The same networks, told the same, from nothing.
+    alone = InFrame(Arm(adaptation=FULL), ECHOES)
+    walls_alone = InFrame(Arm(WALLS, FULL))
     return (
-        walls,
-        # The same network, told the same, from nothing.
+        echoes,
         Network(SCRATCH, "radiofix", _OURS, changes=alone, mapped=True),
+        following("cities-waves", WAVES, own(WAVES), mapped=False),
+        following("cities-echoes-other-map", MISLED_ECHOES, misled_head),
+        _asked(echoes, "other", AskedWith(None)),
+        _asked(echoes, "shuffled", AskedWith(_SHUFFLED)),
+        walls,
+        Network("cities-walls-scratch", "radiofix", _OURS, changes=walls_alone, mapped=True),
         reads,
         schooled("cities-no-map", Arm()),
         schooled("cities-constant", Arm(CONSTANT_EIGHT)),

@@ -41,9 +41,11 @@ _TUNED = ("SigMap-full", "SigMap-walls-full", "SigMap-scratch")
 _LOW_RANK = ("SigMap-low-rank", "SigMap-walls-low-rank")
 _ONE_CITY = (*_TOLD, *_TUNED, "radiofix-nano", *_BASELINES)
 _HIDDEN = (SIGMAP, NO_MAP, "SigMap-constant", "SigMap-other-map", LWLM, "kNN", "NOMP")
-RIGHT = "cities-walls"
+RIGHT = "cities-echoes"
 """Taught in many cities with the right maps, and told the right one."""
 _ASKED = (
+    "cities-echoes-asked-other",
+    "cities-echoes-asked-shuffled",
     "cities-walls-asked-other",
     "cities-walls-asked-shuffled",
     "cities-reader-asked-other",
@@ -51,6 +53,9 @@ _ASKED = (
 )
 _SCHOOLED = (
     RIGHT,
+    "cities-waves",
+    "cities-echoes-other-map",
+    "cities-walls",
     "cities-reader",
     "cities-no-map",
     "cities-constant",
@@ -75,6 +80,10 @@ _NEW_CITY = (
     *_TUNED,
     RIGHT,
     SCRATCH,
+    "cities-waves",
+    "cities-echoes-other-map",
+    "cities-walls",
+    "cities-walls-scratch",
     "cities-reader",
     "cities-no-map",
     "cities-constant",
@@ -91,6 +100,8 @@ _CURVES = (
     "SigMap-scratch",
     RIGHT,
     SCRATCH,
+    "cities-waves",
+    "cities-walls",
     "cities-reader",
     "cities-no-map",
     "cities-constant",

@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from radiofix.benchmark.runs.lessons import Lesson, Users
+from radiofix.benchmark.runs.lessons import CITIES, Lesson, Users
 from radiofix.benchmark.runs.site import Site
 from radiofix.data.store import open_paths
+from radiofix.models.echo_head import EchoHead
 from radiofix.models.map_prompt import Prompter, SiteViews
 from radiofix.models.map_reading import read_map
 from radiofix.models.parts import Part
@@ -129,6 +130,15 @@ class Misled(Prompter):
         return prompts
 
 
+class MisledEchoHead(EchoHead):
+    """A head that follows waves among wrong walls alone."""
+
+    def __init__(self, mistake: Part, dim: int = 128) -> None:
+        """Takes what it is told in place of each map."""
+        super().__init__(dim)
+        self.sights.site = MisledMap(mistake.build())
+
+
 @dataclass(frozen=True)
 class AskedWith:
     """Tells a network that has learnt with the right map a wrong one before it is asked."""
@@ -144,11 +154,19 @@ class AskedWith:
 
 def misled(prompter: Part, mistake: Mistake) -> Part:
     """A prompter as a recipe names it, told wrong maps alone."""
-    path = f"{type(mistake).__module__}.{type(mistake).__name__}"
-    arguments = {k: _plain(v) for k, v in vars(mistake).items()}
-    wrong = Part(path, arguments)
     own = f"{Misled.__module__}.{Misled.__name__}"
-    return Part(own, {"prompter": prompter.plain, "mistake": wrong.plain})
+    return Part(own, {"prompter": prompter.plain, "mistake": _named(mistake).plain})
+
+
+def misled_head(site: Site) -> Part:
+    """A head that follows waves among another city's walls."""
+    own = f"{MisledEchoHead.__module__}.{MisledEchoHead.__name__}"
+    return Part(own, {"mistake": _named(elsewhere(site, CITIES)).plain})
+
+
+def _named(mistake: Mistake) -> Part:
+    path = f"{type(mistake).__module__}.{type(mistake).__name__}"
+    return Part(path, {k: _plain(v) for k, v in vars(mistake).items()})
 
 
 def _plain(value: object) -> object:
