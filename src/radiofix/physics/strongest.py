@@ -110,7 +110,7 @@ def strongest_waves(
         shape = (steering(wave, frequency, antenna).to(csi.dtype) * seen).flatten(1)
         shapes = torch.cat([shapes, shape[:, None]], 1)
         gram = shapes.conj() @ shapes.mT
-        ridge = _RIDGE * gram.diagonal(dim1=-2, dim2=-1).real.amax(-1)
+        ridge = _RIDGE * gram.diagonal(dim1=-2, dim2=-1).real.amax(-1).clamp(min=1)
         gram = gram + torch.diag_embed(ridge[:, None].expand(-1, len(found) + 1)).to(gram.dtype)
         matched = (shapes.conj() @ csi.flatten(1)[..., None])[..., 0]
         gain = torch.linalg.solve(gram, matched)
