@@ -1,0 +1,213 @@
+"""A head that follows waves: it finds users in their echoes, and states what it does not know."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from models.sites import ORIENTATIONS, STATIONS, heard, street, turned, turned_poses
+from models.soundings import gradient, random_latent, replaced
+from radiofix.models.echo_head import (
+    FANNED,
+    FOLDED,
+    KINDS,
+    OWN,
+    STRAIGHT,
+    EchoHead,
+    WaveHead,
+    agreeing,
+    incoming,
+)
+from radiofix.models.frame import FrameHead
+from radiofix.models.site_map import give_map
+from radiofix.physics.arrays import ula
+from radiofix.physics.channel import Channel
+from radiofix.types import SPEED_OF_LIGHT, Paths
+
+HEIGHT = 1.5
+SOUTH = -10.0
+USERS = np.array([[12.0, 4.0, HEIGHT], [16.0, -3.0, HEIGHT], [-25.0, 2.0, HEIGHT]])
+
+
+def reflected(users=USERS, direct=False):
+    """Links to the northern station that hear each user in the southern front alone."""
+    station = torch.tensor(STATIONS[0])
+    seeming = torch.tensor(users)
+    if not direct:
+        seeming = torch.stack([seeming[:, 0], 2 * SOUTH - seeming[:, 1], seeming[:, 2]], 1)
+    away = seeming - station
+    distance = away.norm(dim=-1)
+    links = len(users)
+    one = torch.ones(links, 1)
+    paths = Paths(
+        gain=1e-4 * one.to(torch.complex64),
+        delay=(distance / SPEED_OF_LIGHT)[:, None].float(),
+        station_azimuth=torch.atan2(away[:, 1], away[:, 0])[:, None].float(),
+        station_zenith=torch.acos(away[:, 2] / distance)[:, None].float(),
+        user_azimuth=0 * one,
+        user_zenith=0 * one,
+        interactions=one.to(torch.int8),
+        diffracted=torch.zeros(links, 1, dtype=torch.bool),
+        user_position=torch.tensor(users),
+        station_position=station.expand(links, 3),
+        station_orientation=torch.tensor([[-math.pi / 2, 0.0, 0.0]]).expand(links, 3).double(),
+        carrier_frequency=torch.full((links,), 3.5e9, dtype=torch.float64),
+        user=torch.arange(links),
+        station=torch.zeros(links, dtype=torch.long),
+    )
+    return Channel(50e6, 64, ula(32)).sound(paths)
+
+
+def echo_head(prior=None, dim=16, waves=2):
+    torch.manual_seed(0)
+    head = EchoHead(dim, waves=waves, width=8)
+    give_map(head, street())
+    if prior is not None:
+        with torch.no_grad():
+            head.prior.copy_(torch.tensor(prior))
+            head.verdict.bias[3:5] = -40.0  # centimetres of spread
+    return head
+
+
+def latent(sounding, dim=16):
+    return random_latent(len(sounding), dim=dim)
+
+
+def test_a_user_is_found_in_the_echo_off_the_other_side_of_the_street():
+    sounding = reflected()
+    head = echo_head(prior=[-60.0, -60.0, 0.0, -60.0], waves=1)
+    found = head(latent(sounding), sounding).position
+    assert (found[:, :2] - torch.tensor(USERS[:, :2])).norm(dim=-1).max() < 0.6
+    # Without the map it is taken for its mirror image behind the wall.
+    plain = echo_head(prior=[-60.0, 0.0, -60.0, -60.0], waves=1)
+    straight = plain(latent(sounding), sounding).position
+    images = np.stack([USERS[:, 0], 2 * SOUTH - USERS[:, 1]], 1)
+    assert (straight[:, :2] - torch.tensor(images)).norm(dim=-1).max() < 0.6
+
+
+def test_a_user_in_sight_has_no_folded_way():
+    sounding = reflected(direct=True)
+    head = echo_head()
+    found = head.candidates(sounding, incoming(sounding, 1, HEIGHT))
+    kind = found.told[..., :KINDS].argmax(-1)
+    assert not found.present[kind == FOLDED].any()
+    assert found.present[kind == STRAIGHT].all()
+
+
+def test_candidates_of_each_kind_are_told_apart_and_those_of_other_waves_bear_them_out():
+    sounding = reflected()
+    head = echo_head()
+    waves = incoming(sounding, 2, HEIGHT)
+    # The second wave comes straight from where the first has been reflected from.
+    both = dataclasses.replace(waves, present=torch.ones_like(waves.present))
+    direct = incoming(reflected(direct=True), 1, HEIGHT)
+    level = torch.cat([both.level[:, :1], direct.level], 1)
+    bearing = torch.cat([both.bearing[:, :1], direct.bearing], 1)
+    found = agreeing(
+        head.candidates(sounding, dataclasses.replace(both, level=level, bearing=bearing))
+    )
+    kind = found.told[..., :KINDS].argmax(-1)
+    assert {int(k) for k in kind.unique()} == {STRAIGHT, FOLDED, FANNED}
+    near = found.told[..., -3]
+    folded = (kind == FOLDED) & (found.wave == 0) & found.present
+    astray = (kind == STRAIGHT) & (found.wave == 0)
+    assert near[folded].min() > 0.7
+    assert near[astray].max() < 0.1
+
+
+def test_mean_and_covariance_are_those_of_the_mixture():
+    sounding = heard()
+    torch.manual_seed(1)
+    head = WaveHead(16, waves=3, width=8)
+    torch.nn.init.normal_(head.verdict.weight, std=0.3)
+    features = head.penultimate(latent(sounding), sounding)
+    own = FrameHead.place(head, features, sounding)
+    seen = {}
+    head.verdict.register_forward_hook(lambda _, __, out: seen.setdefault("verdict", out.detach()))
+    whole = head.place(features, sounding)
+    found = agreeing(head.candidates(sounding, incoming(sounding, 3, float(head.height))))
+    link = 4
+    yaw = float(sounding.station_orientation[link, 0])
+    turn = np.array([[math.cos(yaw), -math.sin(yaw)], [math.sin(yaw), math.cos(yaw)]])
+    verdict = seen["verdict"][link].double().numpy()
+    prior = head.prior.detach().numpy()[[OWN, STRAIGHT, STRAIGHT, STRAIGHT]]
+    present = np.array([True, *found.present[link].tolist()])
+    logit = np.where(present, verdict[:, 0] + prior, -np.inf)
+    weight = np.exp(logit - logit.max()) / np.exp(logit - logit.max()).sum()
+    moved = found.place[link].double().numpy() + 10 * verdict[1:, 1:3]
+    station = sounding.station_position[link, :2].numpy()
+    places = [own.position[link, :2].detach().numpy(), *(station + turn @ at for at in moved)]
+    scale = own.scale[link].detach().numpy()
+    spreads = [scale @ scale.T]
+    for raw in verdict[1:, 3:]:
+        deviation = 10 * np.exp(6.2 * np.tanh(raw[:2] / 6.2))
+        factor = np.array([[deviation[0], 0], [raw[2] * deviation[1], deviation[1]]])
+        spreads.append(turn @ factor @ factor.T @ turn.T)
+    mean = sum(w * p for w, p in zip(weight, places, strict=True))
+    covariance = sum(
+        w * (c + np.outer(p - mean, p - mean))
+        for w, p, c in zip(weight, places, spreads, strict=True)
+    )
+    np.testing.assert_allclose(whole.position[link, :2].detach(), mean, rtol=1e-4, atol=1e-3)
+    stated = (whole.scale[link] @ whole.scale[link].T).detach()
+    np.testing.assert_allclose(stated, covariance, rtol=1e-3)
+
+
+def test_an_untrained_head_keeps_to_the_place_that_the_network_had_before():
+    sounding = reflected()
+    head = echo_head()
+    features = head.penultimate(latent(sounding), sounding)
+    own, whole = FrameHead.place(head, features, sounding), head.place(features, sounding)
+    away = (own.position - sounding.station_position).norm(dim=-1)
+    assert ((whole.position - own.position).norm(dim=-1) < 0.7 * away + 40).all()
+    assert (whole.position[:, 2] == head.height).all()
+
+
+def test_everything_that_follows_waves_learns():
+    sounding = reflected()
+    head = echo_head()
+    torch.nn.init.normal_(head.verdict.weight, std=0.1)
+    estimate = head(latent(sounding), sounding)
+    (estimate.position.square().mean() + estimate.scale.square().mean()).backward()
+    assert all(size > 0 for size in gradient(head).values()), gradient(head)
+
+
+def test_the_scene_turned_and_moved_with_its_stations_turns_and_moves_the_fix():
+    pose = torch.from_numpy(np.hstack([STATIONS, ORIENTATIONS * [1, 0, 0]]))
+    angle, by = 0.4, (30.0, -70.0, 0.0)
+    torch.manual_seed(0)
+    head = EchoHead(16, waves=2, width=8)
+    torch.nn.init.normal_(head.verdict.weight, std=0.1)
+    fixes = []
+    for site_map, poses in (
+        (street(), pose),
+        (turned(street(), angle, by), turned_poses(pose, angle, by)),
+    ):
+        give_map(head, site_map)
+        sounding = heard(poses)
+        fixes.append(head(latent(sounding), sounding).position)
+    cos, sin = math.cos(angle), math.sin(angle)
+    turn = torch.tensor([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]], dtype=torch.float64)
+    moved = fixes[0] @ turn.T + torch.tensor(by, dtype=torch.float64)
+    torch.testing.assert_close(fixes[1], moved, atol=0.5, rtol=0)
+
+
+def test_links_without_any_csi_and_without_waves_are_placed_all_the_same():
+    sounding = heard()
+    silent = replaced(sounding, csi=torch.zeros_like(sounding.csi))
+    head = echo_head()
+    assert head(latent(silent), silent).position.isfinite().all()
+    with pytest.raises(ValueError, match="waves=0 must be at least 1"):
+        WaveHead(16, waves=0)
+
+
+def test_a_head_that_goes_on_with_another_users_height_looks_anew():
+    sounding = reflected()
+    head = echo_head(prior=[-60.0, -60.0, 0.0, -60.0])
+    head(latent(sounding), sounding)
+    head.height.fill_(2.5)
+    head(latent(sounding), sounding)
+    assert head.sights.height == 2.5
+    assert len(head.sights.site.views) == 1
