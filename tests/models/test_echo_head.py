@@ -24,6 +24,7 @@ from radiofix.models.frame import FrameHead
 from radiofix.models.site_map import give_map
 from radiofix.physics.arrays import ula
 from radiofix.physics.channel import Channel
+from radiofix.physics.strongest import strongest_waves
 from radiofix.types import SPEED_OF_LIGHT, Paths
 
 HEIGHT = 1.5
@@ -71,6 +72,11 @@ def echo_head(prior=None, dim=16, waves=2):
     return head
 
 
+def strongest(sounding, count, height=HEIGHT):
+    found = strongest_waves(sounding.csi, sounding.frequency, sounding.antenna, count)
+    return incoming(sounding, found, height)
+
+
 def latent(sounding, dim=16):
     return random_latent(len(sounding), dim=dim)
 
@@ -90,7 +96,7 @@ def test_a_user_is_found_in_the_echo_off_the_other_side_of_the_street():
 def test_a_user_in_sight_has_no_folded_way():
     sounding = reflected(direct=True)
     head = echo_head()
-    found = head.candidates(sounding, incoming(sounding, 1, HEIGHT))
+    found = head.candidates(sounding, strongest(sounding, 1))
     kind = found.told[..., :KINDS].argmax(-1)
     assert not found.present[kind == FOLDED].any()
     assert found.present[kind == STRAIGHT].all()
@@ -99,10 +105,10 @@ def test_a_user_in_sight_has_no_folded_way():
 def test_candidates_of_each_kind_are_told_apart_and_those_of_other_waves_bear_them_out():
     sounding = reflected()
     head = echo_head()
-    waves = incoming(sounding, 2, HEIGHT)
+    waves = strongest(sounding, 2)
     # The second wave comes straight from where the first has been reflected from.
     both = dataclasses.replace(waves, present=torch.ones_like(waves.present))
-    direct = incoming(reflected(direct=True), 1, HEIGHT)
+    direct = strongest(reflected(direct=True), 1)
     level = torch.cat([both.level[:, :1], direct.level], 1)
     bearing = torch.cat([both.bearing[:, :1], direct.bearing], 1)
     found = agreeing(
@@ -127,7 +133,7 @@ def test_mean_and_covariance_are_those_of_the_mixture():
     seen = {}
     head.verdict.register_forward_hook(lambda _, __, out: seen.setdefault("verdict", out.detach()))
     whole = head.place(features, sounding)
-    found = agreeing(head.candidates(sounding, incoming(sounding, 3, float(head.height))))
+    found = agreeing(head.candidates(sounding, strongest(sounding, 3, float(head.height))))
     link = 4
     yaw = float(sounding.station_orientation[link, 0])
     turn = np.array([[math.cos(yaw), -math.sin(yaw)], [math.sin(yaw), math.cos(yaw)]])

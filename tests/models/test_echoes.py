@@ -113,7 +113,7 @@ def index_of(found, places, pose=POSE):
 
 def test_ways_fan_out_at_the_corner_of_a_side_street():
     found = seen()
-    # The southern houses leave a side street from x = 20 to 30; the station sees neither wall's end.
+    # The southern houses leave a side street from x = 20 to 30.
     (corner,) = index_of(found, [[20.0, SOUTH]])
     users = in_station([[22.0, -20.0], [21.0, -28.0], [25.0, -15.0]])
     near, length = nearest_of_fan(found, corner, users)

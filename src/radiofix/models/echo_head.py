@@ -25,13 +25,12 @@ from radiofix.models.echoes import (
 from radiofix.models.frame import FAR, REACH, FrameHead, lower_factor
 from radiofix.models.heads import Estimate
 from radiofix.models.kriging import to_scene, to_station
-from radiofix.models.latent import Latent
 from radiofix.models.map_prompt import SiteViews, station_poses
 from radiofix.models.site_map import NEAR, SiteMap
 from radiofix.physics.cones import level_azimuths
 from radiofix.physics.rotation import rotation, wrap
-from radiofix.physics.strongest import strongest_waves
-from radiofix.types import Sounding, Truth
+from radiofix.physics.strongest import Wave, strongest_waves
+from radiofix.types import Sounding
 
 OWN, STRAIGHT, FOLDED, FANNED = range(4)
 """Kinds of candidates: the network's own, and what became of a wave's straight way."""
@@ -113,10 +112,10 @@ class WaveHead(FrameHead):
         own = super().place(features, sounding)
         with torch.autocast(features.device.type, enabled=False):
             with torch.no_grad():
-                found = self.candidates(
-                    sounding, incoming(sounding, self.waves, float(self.height))
-                )
-                found = agreeing(found)
+                told = (sounding.csi, sounding.frequency, sounding.antenna)
+                waves = strongest_waves(*told, self.waves)
+                seen = incoming(sounding, waves, float(self.height))
+                found = agreeing(self.candidates(sounding, seen))
             return self._chosen(own, found, features[:, :-1].float(), sounding)
 
     def candidates(self, sounding: Sounding, waves: Incoming) -> Candidates:
@@ -211,15 +210,15 @@ class EchoHead(WaveHead):
         return Candidates.join([straight(waves), folded(waves, seen, of), fanned(waves, seen, of)])
 
 
-def incoming(sounding: Sounding, count: int, height: float) -> Incoming:
-    """The strongest waves of each link, as its station sees them.
+def incoming(sounding: Sounding, found: Sequence[Wave], height: float) -> Incoming:
+    """Waves of each link, as its station sees them.
 
     Args:
         sounding: of the links.
-        count: of waves that are looked for.
+        found: one wave of each after the other.
         height: where they come from (z in the scene) [m].
     """
-    found = strongest_waves(sounding.csi, sounding.frequency, sounding.antenna, count)
+    count = len(found)
     distance = torch.stack([wave.range.double() for wave in found], 1)
     direction = torch.stack([wave.direction.double() for wave in found], 1)
     power = torch.stack([wave.gain.abs().double() for wave in found], 1)

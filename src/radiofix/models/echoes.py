@@ -41,9 +41,9 @@ _AT_ONCE = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Folds:
-    """Ways in plan, each in legs from wall to wall: a point of the straight way is moved by its leg's.
+    """Ways in plan, in legs from wall to wall; each leg moves points of the straight way.
 
-    A leg's mirror is an isometry of the plane: it takes bearings beside the way's own as well.
+    That is an isometry of the plane: it takes bearings beside the way's own as well.
     """
 
     since: Float[Tensor, "*way leg"]
@@ -205,7 +205,7 @@ def _met(
     falling: Float[Tensor, " way"],
     height: Float[Tensor, " way"],
 ) -> tuple[Float[Tensor, " way"], Int[Tensor, " way"]]:
-    """How far each way goes until it meets a wall from outside, and which; infinite and -1: none."""
+    """How far each way goes to a wall that it meets from outside, and which; infinite, -1: none."""
     if not len(walls):
         return torch.full_like(falling, torch.inf), torch.full(falling.shape, -1)
     along = walls[:, 1] - walls[:, 0]
@@ -312,7 +312,7 @@ def _fan(
     outward: Float[Tensor, "edge 2"],
     rise: float,
 ) -> tuple[Folds, Float[Tensor, "edge fan 2"]]:
-    """Ways that go on from edges, at the users' height, and where they head; filled up with none."""
+    """Ways on from edges, at the users' height, and where they head; filled up with none."""
     count = len(edge)
     onward = 2 * math.pi * torch.arange(FAN) / FAN
     heading = unfolded(torch.ones(FAN), onward).expand(count, FAN, 2)

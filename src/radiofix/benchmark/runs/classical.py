@@ -132,7 +132,7 @@ class Geometry:
         question = run.lesson.question
         placing = self.together if question.together else placed
         deviation = SPEED_OF_LIGHT * run.lesson.clock
-        known = Known(_height(run, site), deviation, _area(run, site))
+        known = Known(height_of(run, site), deviation, _area(run, site))
 
         def answer(sounding: Sounding) -> object:
             return question.read(placing(sounding, self.finder(sounding).first(), known), sounding)
@@ -239,7 +239,7 @@ def _of(station: int, links: Links) -> tuple[Sounding, Float[Tensor, "link 3"]] 
     return Sounding.join([sounding for sounding, _ in own]), torch.cat([where for _, where in own])
 
 
-def _height(run: Run, site: Site) -> float:
+def height_of(run: Run, site: Site) -> float:
     """Of the store's users, over whom it hardly changes [m]."""
     dataset = open_paths(site.store(run.lesson.users)).dataset
     return float(np.nanmedian(dataset["user_position"].values[:, 2]))

@@ -33,9 +33,11 @@ from radiofix.benchmark.sigmap.arms import (
     InFrame,
     Published,
 )
+from radiofix.benchmark.sigmap.followed import Followed
 from radiofix.benchmark.sigmap.paper import GRID, NO_MAP, SIGMAP, STRIP, SWIT
 from radiofix.benchmark.sigmap.schooling import School
 from radiofix.benchmark.sigmap.wrong import AskedWith, Shuffled, misled_head, no_elsewhere
+from radiofix.classic.nomp import Nomp
 from radiofix.models.parts import Part
 
 SFMCM = "SigMap-SF-MCM"
@@ -230,6 +232,8 @@ def methods(pretrained: str = NANO) -> tuple[Method, ...]:
         replace(nano, placing=True),
         *(_of_whole(method) for method in (lwlm, swit, cnn)),
         *(known[name] for name in ("kNN", OMP, "NOMP")),
+        Followed("NOMP-map", Nomp()),
+        Followed("NOMP-other-map", Nomp(), wrong=True),
     )
 
 

@@ -67,7 +67,8 @@ _SCHOOLED = (
     "cities-SigMap-no-map",
     "cities-SigMap-constant",
 )
-_MAPS = (*_SCHOOLED, *_ASKED, "radiofix-nano", OMP, "NOMP")
+_ON_THE_MAP = ("NOMP-map", "NOMP-other-map")
+_MAPS = (*_SCHOOLED, *_ASKED, "radiofix-nano", OMP, "NOMP", *_ON_THE_MAP)
 _NEW_CITY = (
     SIGMAP,
     NO_MAP,
@@ -93,6 +94,7 @@ _NEW_CITY = (
     "cities-SigMap-no-map",
     "radiofix-nano",
     *_BASELINES,
+    "NOMP-map",
 )
 _CURVES = (
     SIGMAP,
@@ -111,6 +113,7 @@ _CURVES = (
     LWLM,
     "kNN",
     "NOMP",
+    "NOMP-map",
 )
 
 

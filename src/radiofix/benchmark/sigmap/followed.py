@@ -1,0 +1,81 @@
+"""Waves and the map, and no network: what an engineer with a plan of the city would do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from radiofix.benchmark.runs.classical import Geometry, height_of
+from radiofix.benchmark.runs.learned import Learned
+from radiofix.benchmark.runs.lessons import Lesson
+from radiofix.benchmark.runs.outcomes import Run
+from radiofix.benchmark.runs.site import Site
+from radiofix.benchmark.sigmap.wrong import elsewhere, no_elsewhere
+from radiofix.data.store import open_paths
+from radiofix.models.echo_head import folded, incoming, straight
+from radiofix.models.echoes import Echoes, echoes
+from radiofix.models.heads import Estimate
+from radiofix.models.kriging import to_scene
+from radiofix.models.map_prompt import station_poses
+from radiofix.models.map_reading import read_map
+from radiofix.models.site_map import NEAR, SiteMap
+from radiofix.physics.strongest import Wave
+from radiofix.types import Sounding
+
+
+@dataclass(frozen=True)
+class Followed(Geometry):
+    """The first wave of each link, followed to the walls that it meets and on from there."""
+
+    wrong: bool = False
+    """Whether it is told another city's walls."""
+
+    def lacks(self, site: Site) -> str | None:
+        """Another city, if it is to be told that one's walls."""
+        return no_elsewhere(site) if self.wrong else None
+
+    def lesson(self, lesson: Lesson) -> Lesson | None:
+        """Stations one by one, where the walls are known; none of the labels."""
+        able = lesson.users.mapped and not lesson.question.together
+        return super().lesson(lesson) if able else None
+
+    def learn(self, run: Run, site: Site) -> Learned:
+        """Takes the users' height and the walls from the store."""
+        question, height = run.lesson.question, height_of(run, site)
+        known = read_map(open_paths(site.store(run.lesson.users)))
+        walls = Walls(elsewhere(site, run.lesson.users)(known) if self.wrong else known, height)
+
+        def answer(sounding: Sounding) -> object:
+            return question.read(walls.place(sounding, self.finder(sounding).first()), sounding)
+
+        return Learned(answer)
+
+
+class Walls:
+    """The ways of waves to each station of a map, worked out when they are first asked for."""
+
+    def __init__(self, site_map: SiteMap, height: float) -> None:
+        """Takes the map, and the users' height [m]."""
+        self.site_map, self.height = site_map, height
+        self.known: dict[tuple[float, ...], Echoes] = {}
+
+    def place(self, sounding: Sounding, wave: Wave) -> Estimate:
+        """Where each wave has come from, if walls are mirrors."""
+        poses, of = station_poses(sounding)
+        seen = incoming(sounding, [wave], self.height)
+        own, ways = straight(seen), folded(seen, [self._of(pose) for pose in poses], of)
+        level = torch.where(ways.present, ways.place[:, 0], own.place[:, 0])
+        scene = to_scene(level.double(), sounding.station_orientation)
+        station = sounding.station_position.double()
+        height = torch.full_like(station[:, 2:], self.height)
+        return Estimate(torch.cat([station[:, :2] + scene, height], -1))
+
+    def _of(self, pose: Float[Tensor, "6"]) -> Echoes:
+        key = tuple(pose.tolist())
+        if key not in self.known:
+            near = self.site_map.around(pose[:3], NEAR)
+            self.known[key] = echoes(near, pose, self.height)
+        return self.known[key]
