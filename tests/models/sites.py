@@ -13,8 +13,10 @@ from models.soundings import random_sounding, replaced
 from radiofix.data.store import Map
 from radiofix.models.map_reading import read_meshes
 from radiofix.models.site_map import SiteMap
+from radiofix.physics.arrays import ula
+from radiofix.physics.channel import Channel
 from radiofix.scenes.meshes import ground, prism
-from radiofix.types import Sounding
+from radiofix.types import SPEED_OF_LIGHT, Paths, Sounding
 
 STREET = [
     (-60.0, 10.0, -5.0, 30.0, 12.0),
@@ -25,6 +27,12 @@ STREET = [
 """x from, y from, x to, y to, height [m]: four houses along a street that runs along x."""
 STATIONS = np.array([[0.0, 9.0, 6.0], [25.0, -9.0, 5.0]])
 ORIENTATIONS = np.array([[-math.pi / 2, 0.1, 0.0], [math.pi / 2, 0.0, 0.05]])
+HEIGHT = 1.5
+"""Of users [m]."""
+SOUTH = -10.0
+"""Where the southern houses' fronts are [m]."""
+ECHOING = np.array([[12.0, 4.0, HEIGHT], [16.0, -3.0, HEIGHT], [-25.0, 2.0, HEIGHT]])
+"""Users whose image in the southern front the northern station sees."""
 USERS = np.array([[x, y, 1.5] for x in (-40.0, 0.0, 40.0) for y in (-6.0, 0.0, 6.0)])
 
 
@@ -77,3 +85,32 @@ def turned_poses(poses, angle: float, by):
     turn = torch.tensor([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]], dtype=torch.float64)
     orientation = poses[:, 3:] + torch.tensor([angle, 0, 0], dtype=torch.float64)
     return torch.cat([poses[:, :3] @ turn.T + move, orientation], -1)
+
+
+def reflected(users=ECHOING, direct=False) -> Sounding:
+    """Links to the northern station that hear each user in the southern front alone."""
+    station = torch.tensor(STATIONS[0])
+    seeming = torch.tensor(users)
+    if not direct:
+        seeming = torch.stack([seeming[:, 0], 2 * SOUTH - seeming[:, 1], seeming[:, 2]], 1)
+    away = seeming - station
+    distance = away.norm(dim=-1)
+    links = len(users)
+    one = torch.ones(links, 1)
+    paths = Paths(
+        gain=1e-4 * one.to(torch.complex64),
+        delay=(distance / SPEED_OF_LIGHT)[:, None].float(),
+        station_azimuth=torch.atan2(away[:, 1], away[:, 0])[:, None].float(),
+        station_zenith=torch.acos(away[:, 2] / distance)[:, None].float(),
+        user_azimuth=0 * one,
+        user_zenith=0 * one,
+        interactions=one.to(torch.int8),
+        diffracted=torch.zeros(links, 1, dtype=torch.bool),
+        user_position=torch.tensor(users),
+        station_position=station.expand(links, 3),
+        station_orientation=torch.tensor([[-math.pi / 2, 0.0, 0.0]]).expand(links, 3).double(),
+        carrier_frequency=torch.full((links,), 3.5e9, dtype=torch.float64),
+        user=torch.arange(links),
+        station=torch.zeros(links, dtype=torch.long),
+    )
+    return Channel(50e6, 64, ula(32)).sound(paths)

@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from models.sites import ORIENTATIONS, STATIONS, heard, street, turned, turned_poses
+from models.sites import (
+    ECHOING,
+    HEIGHT,
+    ORIENTATIONS,
+    SOUTH,
+    STATIONS,
+    heard,
+    reflected,
+    street,
+    turned,
+    turned_poses,
+)
 from models.soundings import gradient, random_latent, replaced
 from radiofix.models.echo_head import (
     FANNED,
@@ -22,43 +33,7 @@ from radiofix.models.echo_head import (
 )
 from radiofix.models.frame import FrameHead
 from radiofix.models.site_map import give_map
-from radiofix.physics.arrays import ula
-from radiofix.physics.channel import Channel
 from radiofix.physics.strongest import strongest_waves
-from radiofix.types import SPEED_OF_LIGHT, Paths
-
-HEIGHT = 1.5
-SOUTH = -10.0
-USERS = np.array([[12.0, 4.0, HEIGHT], [16.0, -3.0, HEIGHT], [-25.0, 2.0, HEIGHT]])
-
-
-def reflected(users=USERS, direct=False):
-    """Links to the northern station that hear each user in the southern front alone."""
-    station = torch.tensor(STATIONS[0])
-    seeming = torch.tensor(users)
-    if not direct:
-        seeming = torch.stack([seeming[:, 0], 2 * SOUTH - seeming[:, 1], seeming[:, 2]], 1)
-    away = seeming - station
-    distance = away.norm(dim=-1)
-    links = len(users)
-    one = torch.ones(links, 1)
-    paths = Paths(
-        gain=1e-4 * one.to(torch.complex64),
-        delay=(distance / SPEED_OF_LIGHT)[:, None].float(),
-        station_azimuth=torch.atan2(away[:, 1], away[:, 0])[:, None].float(),
-        station_zenith=torch.acos(away[:, 2] / distance)[:, None].float(),
-        user_azimuth=0 * one,
-        user_zenith=0 * one,
-        interactions=one.to(torch.int8),
-        diffracted=torch.zeros(links, 1, dtype=torch.bool),
-        user_position=torch.tensor(users),
-        station_position=station.expand(links, 3),
-        station_orientation=torch.tensor([[-math.pi / 2, 0.0, 0.0]]).expand(links, 3).double(),
-        carrier_frequency=torch.full((links,), 3.5e9, dtype=torch.float64),
-        user=torch.arange(links),
-        station=torch.zeros(links, dtype=torch.long),
-    )
-    return Channel(50e6, 64, ula(32)).sound(paths)
 
 
 def echo_head(prior=None, dim=16, waves=2):
@@ -85,11 +60,11 @@ def test_a_user_is_found_in_the_echo_off_the_other_side_of_the_street():
     sounding = reflected()
     head = echo_head(prior=[-60.0, -60.0, 0.0, -60.0], waves=1)
     found = head(latent(sounding), sounding).position
-    assert (found[:, :2] - torch.tensor(USERS[:, :2])).norm(dim=-1).max() < 0.6
+    assert (found[:, :2] - torch.tensor(ECHOING[:, :2])).norm(dim=-1).max() < 0.6
     # Without the map it is taken for its mirror image behind the wall.
     plain = echo_head(prior=[-60.0, 0.0, -60.0, -60.0], waves=1)
     straight = plain(latent(sounding), sounding).position
-    images = np.stack([USERS[:, 0], 2 * SOUTH - USERS[:, 1]], 1)
+    images = np.stack([ECHOING[:, 0], 2 * SOUTH - ECHOING[:, 1]], 1)
     assert (straight[:, :2] - torch.tensor(images)).norm(dim=-1).max() < 0.6
 
 
