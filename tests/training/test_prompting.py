@@ -91,3 +91,29 @@ def test_a_map_that_nobody_reads_and_prompts_without_labels_are_refused(tmp_path
         run(unread, tmp_path / "nobody")
     with pytest.raises(ValueError, match="labels=0 trains no prompter"):
         run(recipe(store, labels=0, **{"from": str(simulated)}), tmp_path / "none")
+
+
+def test_a_head_that_follows_waves_goes_on_with_the_runs_own_head_and_carries_the_map(
+    tmp_path,
+    store,
+    simulated,  # noqa: F811
+):
+    follow = {"class_path": "radiofix.models.echo_head.EchoHead", "init_args": {"width": 8}}
+    full = {"class_path": "radiofix.training.adaptation.FullTuning"}
+    still = {"steps": 1, "batch": 8, "rate": 1e-12, "validate_every": 1}
+    asked = recipe(store, prompter=None, adaptation=full, head=follow, training=still)
+    begun = {**asked.__dict__, "pretrained": str(simulated)}
+    run(FinetuneRecipe(**begun), tmp_path / "echoes")
+    before = load_file(simulated / "model.safetensors")
+    shipped = rf.load(tmp_path / "echoes")
+    taught = before["mixture.objectives.simulated.head.output.weight"]
+    torch.testing.assert_close(shipped.head.state_dict()["output.weight"], taught)
+    walls = read_map(open_paths(store)).walls
+    assert torch.equal(shipped.head.sights.site.walls, walls)
+    # A new city is told to the same network, and asked without a label.
+    none = recipe(store, prompter=None, adaptation=full, head=None, labels=0)
+    begun = {**none.__dict__, "pretrained": str(tmp_path / "echoes")}
+    run(FinetuneRecipe(**begun), tmp_path / "asked")
+    sounding = random_sounding()
+    expected = shipped(sounding).position
+    torch.testing.assert_close(rf.load(tmp_path / "asked")(sounding).position, expected)

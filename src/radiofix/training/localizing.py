@@ -82,11 +82,13 @@ class Start:
                 objective.head.load_state_dict(self.head.state_dict())
 
     def lend(self, head: nn.Module) -> None:
-        """Gives the weights of its head to the estimator that a head asks, if of its class."""
+        """Gives the weights of its head to one that asks it, or that goes on where it ends."""
         if self._lends(head):
             assert isinstance(head, AskingHead)
             assert self.head is not None
             head.estimator.load_state_dict(self.head.state_dict())
+        elif self.head is not None and isinstance(head, type(self.head)):
+            head.load_state_dict(self.head.state_dict(), strict=False)
 
     def readies(self, head: nn.Module) -> bool:
         """Whether a head needs no label to answer: it is its own, or only asks its own."""

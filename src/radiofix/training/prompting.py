@@ -57,8 +57,8 @@ def tell_map(module: nn.Module, recipe: FinetuneRecipe, store: PathStore) -> Non
         give_map(module, read_map(store if recipe.map is None else open_paths(recipe.map)))
     elif recipe.map is not None:
         raise ValueError(
-            f"map={recipe.map} is told to nobody: give the recipe a prompter, "
-            "such as radiofix.models.wall_prompt.WallPrompter"
+            f"map={recipe.map} is told to nobody: give the recipe a head or a prompter "
+            "that reads it: radiofix.models.echo_head.EchoHead, or one of radiofix.models.wall_prompt"
         )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from radiofix.benchmark.runs.lessons import Lesson
+from radiofix.benchmark.runs.lessons import CITIES, Lesson
 from radiofix.benchmark.runs.site import Site
-from radiofix.benchmark.sigmap.wrong import Mistake, elsewhere, misled
+from radiofix.benchmark.sigmap.wrong import Mistake, elsewhere, misled, misled_head
 from radiofix.models.parts import Part
 
 _ADAPTATION, _HEADS = "radiofix.training.adaptation", "radiofix.models.sigmap_heads"
@@ -28,11 +28,6 @@ COARSE = Part(f"{_PROMPTS}.SummedGraphPrompter", _COARSE)
 COARSE_NORMALISED = Part(f"{_PROMPTS}.NormalisedGraphPrompter", _COARSE)
 WALLS = Part("radiofix.models.wall_prompt.WallPrompter", {"prompts": EIGHT})
 _FOLLOWING = "radiofix.models.echo_head"
-WAVES = f"{_FOLLOWING}.WaveHead"
-"""A head that follows waves without a map."""
-ECHOES = f"{_FOLLOWING}.EchoHead"
-"""The same head, which follows them to the walls of the map and on from there."""
-MISLED_ECHOES = "radiofix.benchmark.sigmap.wrong.MisledEchoHead"
 CONSTANT = Part(f"{_PROMPTS}.ConstantPrompter", {"prompts": 1})
 """As many tokens as the published prompt has."""
 CONSTANT_EIGHT = Part(f"{_PROMPTS}.ConstantPrompter", {"prompts": EIGHT})
@@ -95,13 +90,33 @@ class Published:
         return {**changes, "head": head}
 
 
+def in_frame(site: Site) -> Part:
+    """Our head, which places users in their stations' frames."""
+    return Part("radiofix.models.frame.FrameHead")
+
+
+def waves(site: Site) -> Part:
+    """The same head where it follows waves, without a map."""
+    return Part(f"{_FOLLOWING}.WaveHead")
+
+
+def echoes(site: Site) -> Part:
+    """The same head where it follows waves to the walls of the map, and on from there."""
+    return Part(f"{_FOLLOWING}.EchoHead")
+
+
+def misled_echoes(site: Site) -> Part:
+    """The same head where it follows waves among another city's walls."""
+    return misled_head(elsewhere(site, CITIES))
+
+
 @dataclass(frozen=True)
 class InFrame:
-    """An arm with our head, which places users in their stations' frames, and our loss."""
+    """An arm with a head of ours, and our loss."""
 
     arm: Arm
-    head: str = "radiofix.models.frame.FrameHead"
+    head: Callable[[Site], Part] = in_frame
 
     def __call__(self, lesson: Lesson, site: Site) -> Mapping[str, Any]:
         """The arm's changes, and the head."""
-        return {**self.arm(lesson, site), "head": {"class_path": self.head}}
+        return {**self.arm(lesson, site), "head": self.head(site).plain}

@@ -19,24 +19,24 @@ from radiofix.benchmark.sigmap.arms import (
     COARSE_NORMALISED,
     CONSTANT,
     CONSTANT_EIGHT,
-    ECHOES,
     FROZEN,
     FULL,
     LOW_RANK,
-    MISLED_ECHOES,
     NORMALISED,
     POOLED,
     WALLS,
-    WAVES,
     Arm,
     Elsewhere,
     InFrame,
     Published,
+    echoes,
+    misled_echoes,
+    waves,
 )
 from radiofix.benchmark.sigmap.followed import Followed
 from radiofix.benchmark.sigmap.paper import GRID, NO_MAP, SIGMAP, STRIP, SWIT
 from radiofix.benchmark.sigmap.schooling import School
-from radiofix.benchmark.sigmap.wrong import AskedWith, Shuffled, misled_head, no_elsewhere
+from radiofix.benchmark.sigmap.wrong import AskedWith, Shuffled, no_elsewhere
 from radiofix.classic.nomp import Nomp
 from radiofix.models.parts import Part
 
@@ -63,7 +63,9 @@ MASKS: Mapping[str, Mapping[str, Any]] = {
 """By the method that is pretrained with it; all hide the same share."""
 _RECIPES = {"position": "sigmap/position.yaml", "fusion": "sigmap/fusion.yaml"}
 _OURS = {"position": "radiofix/position.yaml"}
-SCRATCH = "cities-echoes-scratch"
+RIGHT = "cities-echoes"
+"""Taught in many cities with the right maps, and told the right one."""
+SCRATCH = f"{RIGHT}-scratch"
 READER = Part("radiofix.models.wall_prompt.WallReader")
 
 
@@ -160,37 +162,32 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
             rate=TAUGHT_RATE,
         )
 
-    def following(
-        name: str, head: str, part: Callable[[Site], Part], mapped: bool = True
-    ) -> Network:
-        taught = InFrame(Arm(adaptation=FULL), head)
+    def following(name: str, head: Callable[[Site], Part]) -> Network:
+        taught, wrong = InFrame(Arm(adaptation=FULL), head), head is misled_echoes
         return Network(
             name,
             "radiofix",
             _OURS,
-            start=School(name, _OURS["position"], nano, taught, head=part),
+            start=School(name, _OURS["position"], nano, taught),
             changes=taught,
             placing=True,
             rate=TAUGHT_RATE,
-            mapped=mapped,
-            missing=no_elsewhere if head == MISLED_ECHOES else Network.missing,
+            mapped=head is not waves,
+            missing=no_elsewhere if wrong else Network.missing,
         )
 
-    def own(head: str) -> Callable[[Site], Part]:
-        return lambda site: Part(head)
-
-    echoes = following("cities-echoes", ECHOES, own(ECHOES))
+    right = following(RIGHT, echoes)
     walls, reads = schooled("cities-walls", Arm(WALLS)), schooled("cities-reader", Arm(), READER)
     # The same networks, told the same, from nothing.
-    alone = InFrame(Arm(adaptation=FULL), ECHOES)
+    alone = InFrame(Arm(adaptation=FULL), echoes)
     walls_alone = InFrame(Arm(WALLS, FULL))
     return (
-        echoes,
+        right,
         Network(SCRATCH, "radiofix", _OURS, changes=alone, mapped=True),
-        following("cities-waves", WAVES, own(WAVES), mapped=False),
-        following("cities-echoes-other-map", MISLED_ECHOES, misled_head),
-        _asked(echoes, "other", AskedWith(None)),
-        _asked(echoes, "shuffled", AskedWith(_SHUFFLED)),
+        following("cities-waves", waves),
+        following("cities-echoes-other-map", misled_echoes),
+        _asked(right, "other", AskedWith(None)),
+        _asked(right, "shuffled", AskedWith(_SHUFFLED)),
         walls,
         Network("cities-walls-scratch", "radiofix", _OURS, changes=walls_alone, mapped=True),
         reads,

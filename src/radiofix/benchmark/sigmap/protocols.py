@@ -18,7 +18,7 @@ from radiofix.benchmark.runs.lessons import (
 from radiofix.benchmark.runs.protocols import RANDOM, REGION, Agenda, Point, Protocol
 from radiofix.benchmark.runs.questions import FUSION, POSITION
 from radiofix.benchmark.runs.scales import RATE_LABELS
-from radiofix.benchmark.sigmap.methods import SCRATCH, SFMCM
+from radiofix.benchmark.sigmap.methods import RIGHT, SCRATCH, SFMCM
 from radiofix.benchmark.sigmap.paper import ALL, FEW, GRID, NO_MAP, SIGMAP, STRIP, SWIT
 
 STATIONS = ("3", "4", "9", "10")
@@ -41,8 +41,6 @@ _TUNED = ("SigMap-full", "SigMap-walls-full", "SigMap-scratch")
 _LOW_RANK = ("SigMap-low-rank", "SigMap-walls-low-rank")
 _ONE_CITY = (*_TOLD, *_TUNED, "radiofix-nano", *_BASELINES)
 _HIDDEN = (SIGMAP, NO_MAP, "SigMap-constant", "SigMap-other-map", LWLM, "kNN", "NOMP")
-RIGHT = "cities-echoes"
-"""Taught in many cities with the right maps, and told the right one."""
 _ASKED = (
     "cities-echoes-asked-other",
     "cities-echoes-asked-shuffled",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,7 +32,7 @@ LESSON = Lesson(POSITION, REGION, stations=(), users=CITIES)
 """What is taught: the position of each user of every city from each of its stations."""
 READING = "radiofix.models.prompted.ReadingParts"
 BEGUN = "begun"
-"""Folder of a network that reads walls or follows waves, before it has learnt."""
+"""Folder of a network that reads walls, before it has learnt."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,6 @@ class School:
     """Of the recipe: who tells of the map, and what learns."""
     reader: Part | None = None
     """That asks the walls for each link; None: nobody does."""
-    head: Callable[[Site], Part] | None = None
-    """That follows waves; None: that of the recipe."""
 
     def place(self, method: str, site: Site, seed: int) -> str | None:
         """The folder of the seed."""
@@ -112,12 +109,10 @@ class Schooling:
     def make(self, site: Site) -> None:
         """Makes the run, or goes on with it."""
         recipe, reader = self.plan(site), self.school.reader
-        head = None if self.school.head is None else self.school.head(site)
         folder = RunFolder(site.prepared(self.name))
-        if reader is not None or head is not None:
+        if reader is not None:
             assert recipe.pretrained is not None
-            place = folder.path / BEGUN
-            begun = with_parts(recipe.pretrained, place, self.seed, reader, head)
+            begun = with_reader(recipe.pretrained, reader, folder.path / BEGUN, self.seed)
             recipe = replace(recipe, pretrained=str(begun))
         folder.path.parent.mkdir(parents=True, exist_ok=True)
         finetune(single(recipe.training, site.device), recipe, folder, resume=folder.has(LAST))
@@ -128,30 +123,23 @@ class Schooling:
         return float(steps) * pace.schooling if steps and pace.schooling else None
 
 
-def with_parts(
-    place: str, folder: Path, seed: int, reader: Part | None = None, head: Part | None = None
-) -> Path:
-    """A localizer with parts that have not learnt what for; its folder.
+def with_reader(place: str, reader: Part, folder: Path, seed: int) -> Path:
+    """A localizer whose encoder asks the walls, and has not learnt what for; its folder.
 
     Args:
         place: of a localizer, or its name.
+        reader: that is new.
         folder: to be.
-        seed: of the new weights.
-        reader: that lets its encoder ask the walls.
-        head: in place of its own, whose weights it goes on with as far as it has the same.
+        seed: of the reader's weights.
     """
     start = pretrained(place)
-    if not isinstance(start.head, nn.Module) or start.head_part is None:
-        raise ValueError(f"{place} has no head: choose one that places users already")
-    encoder, part, own, own_part = start.encoder, start.encoder_part, start.head, start.head_part
+    if start.head is None or start.head_part is None:
+        raise ValueError(f"{place} has no head: a reader needs one that places users already")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if reader is not None:
-            encoder = ReadingEncoder(start.encoder, reader.build(dim=start.encoder.dim))
-            part = Part(READING, {"encoder": start.encoder_part.plain, "reader": reader.plain})
-        if head is not None:
-            own, own_part = head.build(dim=start.encoder.dim), head
-            own.load_state_dict(start.head.state_dict(), strict=False)
+        encoder = ReadingEncoder(start.encoder, reader.build(dim=start.encoder.dim))
+    part = Part(READING, {"encoder": start.encoder_part.plain, "reader": reader.plain})
+    assert isinstance(start.head, nn.Module)
     folder.mkdir(parents=True, exist_ok=True)
-    ship(folder, Localizer(encoder, own), part, own_part, {})
+    ship(folder, Localizer(encoder, start.head), part, start.head_part, {})
     return folder

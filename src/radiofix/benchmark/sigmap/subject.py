@@ -5,9 +5,9 @@ from __future__ import annotations
 from radiofix.benchmark.runs.lessons import UNSEEN
 from radiofix.benchmark.runs.protocols import Protocol
 from radiofix.benchmark.runs.subject import Subject
-from radiofix.benchmark.sigmap.methods import methods
+from radiofix.benchmark.sigmap.methods import RIGHT, methods
 from radiofix.benchmark.sigmap.paper import FAVOURABLE, SIGMAP, UNTOLD, printed
-from radiofix.benchmark.sigmap.protocols import AGENDA, RIGHT
+from radiofix.benchmark.sigmap.protocols import AGENDA
 from radiofix.benchmark.sigmap.scales import SCALES
 
 CONSTANT = (

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from radiofix.benchmark.runs.lessons import CITIES, Lesson, Users
+from radiofix.benchmark.runs.lessons import Lesson, Users
 from radiofix.benchmark.runs.site import Site
 from radiofix.data.store import open_paths
 from radiofix.models.echo_head import EchoHead
@@ -158,10 +158,10 @@ def misled(prompter: Part, mistake: Mistake) -> Part:
     return Part(own, {"prompter": prompter.plain, "mistake": _named(mistake).plain})
 
 
-def misled_head(site: Site) -> Part:
-    """A head that follows waves among another city's walls."""
+def misled_head(mistake: Mistake) -> Part:
+    """A head that follows waves, told wrong maps alone."""
     own = f"{MisledEchoHead.__module__}.{MisledEchoHead.__name__}"
-    return Part(own, {"mistake": _named(elsewhere(site, CITIES)).plain})
+    return Part(own, {"mistake": _named(mistake).plain})
 
 
 def _named(mistake: Mistake) -> Part:
