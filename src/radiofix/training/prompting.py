@@ -58,7 +58,7 @@ def tell_map(module: nn.Module, recipe: FinetuneRecipe, store: PathStore) -> Non
     elif recipe.map is not None:
         raise ValueError(
             f"map={recipe.map} is told to nobody: give the recipe a head or a prompter "
-            "that reads it: radiofix.models.echo_head.EchoHead, or one of radiofix.models.wall_prompt"
+            "that reads it, radiofix.models.echo_head.EchoHead or radiofix.models.wall_prompt"
         )
 
 
