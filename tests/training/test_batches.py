@@ -225,10 +225,22 @@ def test_users_tested_by_another_split_are_left_out_and_some_are_drawn_by_the_se
 
 def test_users_without_sight_see_none_of_the_stations(opened):
     everyone = np.arange(60)
-    sight = (opened.dataset["interactions"].values == 0).any(-1)
-    assert WithoutSight()(opened, everyone, [0]).tolist() == np.flatnonzero(~sight[:, 0]).tolist()
+    interactions = opened.dataset["interactions"].values
+    sight, heard = (interactions == 0).any(-1), (interactions >= 0).any(-1)
+    hidden = np.flatnonzero(~sight[:, 0] & heard[:, 0])
+    assert WithoutSight()(opened, everyone, [0]).tolist() == hidden.tolist()
     both = WithoutSight()(opened, everyone, [0, 1])
-    assert both.tolist() == np.flatnonzero(~sight.any(1)).tolist()
+    assert both.tolist() == np.flatnonzero(~sight.any(1) & heard.any(1)).tolist()
+    silent = Silent(opened, everyone[:3])
+    assert not set(WithoutSight()(silent, everyone, [0])) & {0, 1, 2}
+
+
+class Silent:
+    """A store of whose users some have no path at all."""
+
+    def __init__(self, store, users):
+        self.dataset = store.dataset[["interactions"]].copy(deep=True)
+        self.dataset["interactions"].values[users] = -1
 
 
 def test_mistakes_about_users_and_stations_are_one_line(opened, everyone):

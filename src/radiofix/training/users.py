@@ -67,12 +67,13 @@ class Everybody:
 
 
 class WithoutSight:
-    """Users that see none of the stations."""
+    """Users that see none of the stations, and are heard by one all the same."""
 
     def __call__(self, store: PathStore, users: Rows, stations: Sequence[int]) -> Rows:
-        """Users without a path of no interactions."""
+        """Users with paths, none of them of no interactions."""
         interactions = store.dataset["interactions"].isel(user=users, station=list(stations))
-        chosen: Rows = users[~(interactions.values == 0).any((1, 2))]
+        fewest = np.where(interactions.values < 0, np.inf, interactions.values).min((1, 2))
+        chosen: Rows = users[(fewest > 0) & np.isfinite(fewest)]
         return chosen
 
 
