@@ -69,7 +69,8 @@ def strongest_wave(
     level = torch.stack([(1 - direction.square()).sqrt(), direction], -1)
     cycles = torch.einsum("lac,bc->lba", antenna[..., :2].to(level.dtype), level)
     steered = torch.polar(torch.ones_like(cycles), -2 * math.pi * cycles).to(csi.dtype) @ csi
-    power = torch.fft.ifft(steered, n=delays, dim=-1).abs().square()
+    view = torch.view_as_real(torch.fft.ifft(steered, n=delays, dim=-1))
+    power = view[..., 0].square().addcmul_(view[..., 1], view[..., 1])
     late = torch.arange(delays, device=csi.device) / delays
     # Pilots in a comb see waves several times over, equally high: the earliest is meant.
     power = power * (1 - 0.7 * late)
