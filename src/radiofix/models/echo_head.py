@@ -23,8 +23,8 @@ from radiofix.models.echoes import (
     unfolded,
 )
 from radiofix.models.frame import FAR, REACH, FrameHead, lower_factor
-from radiofix.models.heads import Estimate
-from radiofix.models.kriging import to_scene, to_station
+from radiofix.models.heads import Estimate, Mixture
+from radiofix.models.kriging import to_station
 from radiofix.models.map_prompt import SiteViews, station_poses
 from radiofix.models.site_map import NEAR, SiteMap
 from radiofix.physics.cones import level_azimuths
@@ -38,8 +38,10 @@ KINDS = 4
 AGREEING = (3.0, 10.0, 30.0)
 """Distances within which candidates of different waves bear each other out [m]."""
 FEATURES = KINDS + 5 + 3 + (BOUNCES + 1) + 1 + 4 + len(AGREEING)
-OWN_FIRST = 5.0
-"""An untrained head keeps to the network's own place: e^5 against a hundred candidates."""
+FIRST_GUESS = {STRAIGHT: 3.0, FOLDED: 6.0, FANNED: -4.0}
+"""By which an untrained head takes the strongest wave's folded way, else its straight one."""
+A_DECADE = 4.0
+"""And how much less it trusts a wave of a tenth of the strongest's amplitude."""
 MISSED = math.radians(4.0)
 """An edge further beside a wave's bearing is none of its own [rad]."""
 
@@ -105,7 +107,12 @@ class WaveHead(FrameHead):
         self.verdict = nn.Linear(width, 6)
         nn.init.zeros_(self.verdict.weight)
         nn.init.zeros_(self.verdict.bias)
-        self.prior = nn.Parameter(torch.tensor([OWN_FIRST, 0.0, 0.0, 0.0]))
+        self.prior = nn.Linear(FEATURES, 1, bias=False)
+        nn.init.zeros_(self.prior.weight)
+        with torch.no_grad():
+            self.prior.weight[0, KINDS] = A_DECADE
+            for kind, logit in FIRST_GUESS.items():
+                self.prior.weight[0, kind] = logit
 
     def place(self, features: Float[Tensor, "link dim"], sounding: Sounding) -> Estimate:
         """Position and covariance in the scene."""
@@ -141,23 +148,23 @@ class WaveHead(FrameHead):
             self.weighing(self.of_summary(features)[:, None] + self.of_candidate(told))
         )
         present = F.pad(found.present, (1, 0), value=True)
-        logit = verdict[..., 0] + told[..., :KINDS] @ self.prior
-        weight = logit.masked_fill(~present, -torch.inf).softmax(-1).double()
+        logit = verdict[..., 0] + self.prior(told)[..., 0]
+        weight = logit.masked_fill(~present, -torch.inf).log_softmax(-1).double()
         # The network's own place has a correction and a spread already.
-        place = torch.cat(
-            [away[:, None], found.place.double() + REACH * verdict[:, 1:, 1:3].double()], 1
-        )
-        spread = lower_factor(verdict[:, 1:, 3:].double().flatten(0, 1)).view(*found.place.shape, 2)
-        backward = turn.mT @ own.scale
-        covariance = torch.cat([(backward @ backward.mT)[:, None], spread @ spread.mT], 1)
-        mean = (weight[..., None] * place).sum(1)
+        moved = found.place.double() + REACH * verdict[:, 1:, 1:3].double()
+        place = torch.cat([away[:, None], moved], 1)
+        spread = lower_factor(verdict[:, 1:, 3:].double().flatten(0, 1)).view(*moved.shape, 2)
+        covariance = turn[:, None] @ spread @ spread.mT @ turn[:, None].mT
+        covariance = torch.cat([(own.scale @ own.scale.mT)[:, None], covariance], 1)
+        place = station[:, None, :2] + place @ turn.mT
+        share = weight.exp()
+        mean = (share[..., None] * place).sum(1)
         off = place - mean[:, None]
-        whole = (
-            weight[..., None, None] * (covariance + off[..., :, None] * off[..., None, :])
-        ).sum(1)
-        level = station[:, :2] + to_scene(mean, pose)
-        scale = torch.linalg.cholesky(turn @ whole @ turn.mT)
-        return Estimate(torch.cat([level, own.position[:, 2:]], -1), scale)
+        whole = covariance + off[..., :, None] * off[..., None, :]
+        whole = (share[..., None, None] * whole).sum(1)
+        position = torch.cat([mean, own.position[:, 2:]], -1)
+        mixture = Mixture(weight, place, torch.linalg.cholesky(covariance))
+        return Estimate(position, torch.linalg.cholesky(whole), mixture=mixture)
 
     @staticmethod
     def _turn(sounding: Sounding) -> Float[Tensor, "link 2 2"]:

@@ -18,6 +18,18 @@ from radiofix.types import Sounding, Truth
 
 
 @dataclass(frozen=True, slots=True)
+class Mixture:
+    """Several places where the user of each link may be."""
+
+    weight: Float[Tensor, "link part"]
+    """Logarithm of how probable each is; minus infinity where there is none."""
+    place: Float[Tensor, "link part 2"]
+    """Scene frame [m]."""
+    scale: Float[Tensor, "link part 2 2"]
+    """Lower Cholesky factor of each covariance, scene frame [m]."""
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """Where each link says its user is, and how much it should be believed."""
 
@@ -27,6 +39,8 @@ class Estimate:
     """Lower Cholesky factor of the horizontal covariance, scene frame [m]."""
     logit: Float[Tensor, " link"] | None = None
     """Fusion attention of eq. 28 before the softmax over a user's links."""
+    mixture: Mixture | None = None
+    """What position and covariance sum up, where a head weighs several places."""
 
 
 class ConfiguredRegressor(nn.Module):

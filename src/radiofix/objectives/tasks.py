@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from radiofix.models.heads import Estimate, fuse
+from radiofix.models.heads import Estimate, Mixture, fuse
 from radiofix.models.labels import angle_of_arrival, time_of_arrival
 from radiofix.models.standardizer import Standardizer
 from radiofix.physics.rotation import wrap
@@ -20,6 +20,8 @@ from radiofix.types import SPEED_OF_LIGHT, Sounding, Truth
 
 OF_SURPRISE = 0.02
 """Weight of the surprise beside the distance: what both share is to learn positions first."""
+OF_CHOICE = 0.1
+"""The same where several places are weighed: which of them it is, is learnt by this."""
 
 
 class Task(nn.Module, ABC):
@@ -121,7 +123,7 @@ class PositionTask(Task):
 
     One scale for both coordinates: a distance stays a distance. An estimate with a covariance
     adds its surprise at the error, which teaches the covariance and leaves
-    the position to eq. 25.
+    the position to eq. 25; one that weighs several places adds theirs, which teaches to choose.
     """
 
     unit = "m"
@@ -135,9 +137,17 @@ class PositionTask(Task):
         return truth.position.isfinite().all(-1)
 
     def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
-        """Takes the deviation of the horizontal coordinates, both together."""
-        horizontal = torch.cat([t.position[self.usable(t), :2] for t in truths])
-        self.label.fit((horizontal - horizontal.mean(0)).reshape(-1, 1))
+        """Takes the deviation of the horizontal coordinates, both together.
+
+        Of the users, or of their ways from their stations: in scenes that lie kilometres apart in
+        one store only these are as long as an error may be.
+        """
+        chosen = [self.usable(truth) for truth in truths]
+        users = [t.position[own, :2] for t, own in zip(truths, chosen, strict=True)]
+        stations = [s.station_position[own, :2] for s, own in zip(soundings, chosen, strict=True)]
+        ways = torch.cat([u - s for u, s in zip(users, stations, strict=True)])
+        spread = [(at - at.mean(0)).reshape(-1, 1) for at in (torch.cat(users), ways)]
+        self.label.fit(min(spread, key=lambda at: float(at.square().mean())))
 
     def loss(self, output: Estimate, sounding: Sounding, truth: Truth) -> Float[Tensor, " link"]:
         """Horizontal distance over the deviation; with a covariance, and its surprise."""
@@ -145,8 +155,17 @@ class PositionTask(Task):
         distance: Tensor = torch.linalg.vector_norm(away, dim=-1)
         if output.scale is None:
             return distance
+        if output.mixture is not None:
+            return distance + OF_CHOICE * self._choice(output.mixture, truth)
         factor = self.label.scaled(output.scale.to(away.dtype))
         return distance + OF_SURPRISE * surprise(away.detach(), factor)
+
+    def _choice(self, mixture: Mixture, truth: Truth) -> Float[Tensor, " link"]:
+        """The surprise of a mixture: of all its places, each as probable as it is held to be."""
+        away = self.label.scaled(mixture.place - truth.position[:, None, :2])
+        factor = self.label.scaled(mixture.scale.to(away.dtype))
+        each = surprise(away.flatten(0, 1), factor.flatten(0, 1)).view_as(mixture.weight)
+        return -torch.logsumexp(mixture.weight.to(away.dtype) - each, -1)
 
     def error(self, output: Estimate, sounding: Sounding, truth: Truth) -> Float[Tensor, " link"]:
         """Horizontal distance [m]."""
@@ -189,4 +208,4 @@ def _spread(output: Estimate, sounding: Sounding) -> Estimate:
     """Each link's estimate replaced by its user's fused position."""
     position, _ = fuse(output, sounding.user)
     group = torch.unique(sounding.user, return_inverse=True)[1]
-    return replace(output, position=position[group], scale=None, logit=None)
+    return replace(output, position=position[group], scale=None, logit=None, mixture=None)
