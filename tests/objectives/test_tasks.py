@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from models.soundings import random_sounding, random_truth, replaced
-from radiofix.models.heads import Estimate
+from radiofix.models.heads import Estimate, Mixture
 from radiofix.models.labels import angle_of_arrival, time_of_arrival
 from radiofix.objectives.tasks import (
+    OF_CHOICE,
     AoaTask,
     FusedPositionTask,
     PositionTask,
@@ -161,3 +162,52 @@ def test_labels_decide_the_loss() -> None:
 def test_a_task_without_a_scale_says_what_to_do() -> None:
     with pytest.raises(ValueError, match="call fit with the training links"):
         ToaTask().loss(torch.zeros(6), random_sounding(), random_truth())
+
+
+def test_scenes_kilometres_apart_leave_the_scale_that_each_has() -> None:
+    sounding, truth = random_sounding(stations=1), random_truth()
+    ways = (truth.position - sounding.station_position)[:, :2].numpy()
+    expected = np.sqrt(np.mean((ways - ways.mean(0)) ** 2))
+    apart = torch.tensor([[0.0, 0, 0], [10_000, 0, 0], [0, 10_000, 0]]).double().repeat(2, 1)
+    moved = replaced(sounding, station_position=sounding.station_position + apart)
+    task = PositionTask()
+    task.fit([moved], [replace(truth, position=truth.position + apart)])
+    estimate = Estimate(away(truth.position, 3, -4, 0) + apart)
+    loss = task.loss(estimate, moved, replace(truth, position=truth.position + apart))
+    np.testing.assert_allclose(loss.numpy(), np.full(6, 5 / expected), rtol=1e-6)
+
+
+def mixed(truth_position: torch.Tensor, logit: torch.Tensor) -> Mixture:
+    """A place 2 m beside the user, and one that is 80 m off."""
+    places = truth_position[:, None, :2] + torch.tensor([[2.0, 0.0], [0.0, 80.0]]).double()
+    scales = torch.tensor([[[3.0, 0.0], [1.0, 2.0]], [[9.0, 0.0], [0.0, 9.0]]]).double()
+    weight = torch.cat([logit, torch.full_like(logit[:, :1], -torch.inf)], 1).log_softmax(-1)
+    places = torch.cat([places, torch.zeros(len(places), 1, 2).double()], 1)
+    scales = torch.cat([scales, torch.eye(2).double()[None]])
+    return Mixture(weight, places, scales.expand(len(places), 3, 2, 2))
+
+
+def test_what_weighs_several_places_is_surprised_by_all_of_them_together() -> None:
+    task, truth, sounding = fitted(PositionTask()), random_truth(), random_sounding()
+    deviation = float(task.label.deviation)
+    weight = np.array([0.3, 0.7])
+    mixture = mixed(truth.position, torch.tensor(weight).log().expand(6, 2))
+    estimate = Estimate(away(truth.position, 3, -4, 0), torch.eye(2).expand(6, 2, 2), None, mixture)
+    densities = []
+    for off, scale in zip(([2.0, 0.0], [0.0, 80.0]), mixture.scale[0, :2].numpy(), strict=True):
+        white = np.linalg.solve(scale, off)
+        volume = np.linalg.det(scale) / deviation**2
+        densities.append(np.exp(-np.sqrt(3) * np.linalg.norm(white)) * 3 / (2 * np.pi) / volume)
+    expected = 5 / deviation - OF_CHOICE * np.log(weight @ np.array(densities))
+    loss = task.loss(estimate, sounding, truth)
+    np.testing.assert_allclose(loss.numpy(), np.full(6, expected), rtol=1e-5)
+
+
+def test_it_learns_which_place_is_right() -> None:
+    task, truth, sounding = fitted(PositionTask()), random_truth(), random_sounding()
+    logit = torch.zeros(6, 2, dtype=torch.float64, requires_grad=True)
+    position = away(truth.position, 0, 41, 0)
+    estimate = Estimate(position, torch.eye(2).expand(6, 2, 2), None, mixed(truth.position, logit))
+    task.loss(estimate, sounding, truth).sum().backward()
+    assert bool((logit.grad[:, 0] < 0).all())
+    assert bool(logit.grad.isfinite().all())
