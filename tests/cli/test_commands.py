@@ -86,10 +86,11 @@ def test_a_damaged_store_is_not_drawn_and_one_line_says_so(
 
 
 def test_a_link_and_a_scene_are_drawn(tmp_path, store):
-    link, scene = tmp_path / "link.png", tmp_path / "scene.png"
+    link, echoes, scene = (tmp_path / f"{name}.png" for name in ("link", "echoes", "scene"))
     assert main(["plot", str(store), "--link", "3,1", "--out", str(link)]) == 0
+    assert main(["plot", str(store), "--echoes", "3,1", "--out", str(echoes)]) == 0
     assert main(["plot", "city:5", "--out", str(scene)]) == 0
-    for picture in (link, scene):
+    for picture in (link, echoes, scene):
         assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -135,7 +136,12 @@ def test_mistakes_are_one_line_and_leave_nothing(capsys, tmp_path, store):
         (("plot", store, "--out", tmp_path / "x.gif"), ".gif"),
         (("plot", store, "--out", tmp_path / "x.png", "--link", "99,0"), "99"),
         (("plot", store, "--out", tmp_path / "x.png", "--colour-by", "mood"), "mood"),
-        (("plot", "city:5", "--out", tmp_path / "x.png", "--link", "1,1"), "--link needs a store"),
+        (("plot", "city:5", "--out", tmp_path / "x.png", "--link", "1,1"), "a link needs a store"),
+        (
+            ("plot", store, "--out", tmp_path / "x.png", "--echoes", "1"),
+            "--echoes takes USER,STATION",
+        ),
+        (("plot", store, "--out", tmp_path / "x.png", "--echoes", "99,0"), "99"),
         (("import", "deepmimo", tmp_path / "none", "--out", out), "does not exist"),
         (("import", "deepmimo", tmp_path, "--out", out), "is no DeepMIMO scenario"),
         (("bench", "channel", "--links", "0"), "must be at least 1, got 0"),

@@ -24,11 +24,10 @@ from radiofix.models.echoes import (
 )
 from radiofix.models.frame import FAR, REACH, FrameHead, lower_factor
 from radiofix.models.heads import Estimate, Mixture
-from radiofix.models.kriging import to_station
 from radiofix.models.map_prompt import SiteViews, station_poses
 from radiofix.models.site_map import NEAR, SiteMap
 from radiofix.physics.cones import level_azimuths
-from radiofix.physics.rotation import rotation, wrap
+from radiofix.physics.rotation import wrap
 from radiofix.physics.strongest import Wave, strongest_waves
 from radiofix.types import Sounding
 
@@ -136,9 +135,9 @@ class WaveHead(FrameHead):
         features: Float[Tensor, "link dim"],
         sounding: Sounding,
     ) -> Estimate:
-        pose, turn = sounding.station_orientation.double(), self._turn(sounding)
+        turn = _level(sounding.station_orientation.double())
         station = sounding.station_position.double()
-        away = to_station((own.position - station)[:, :2], pose)
+        away = ((own.position - station)[:, None, :2] @ turn)[:, 0]
         assert own.scale is not None
         mine = torch.zeros(len(away), 1, FEATURES, device=away.device)
         mine[..., OWN] = 1.0
@@ -165,12 +164,6 @@ class WaveHead(FrameHead):
         position = torch.cat([mean, own.position[:, 2:]], -1)
         mixture = Mixture(weight, place, torch.linalg.cholesky(covariance))
         return Estimate(position, torch.linalg.cholesky(whole), mixture=mixture)
-
-    @staticmethod
-    def _turn(sounding: Sounding) -> Float[Tensor, "link 2 2"]:
-        """From the level frame of each link's station into the scene's."""
-        yaw = sounding.station_orientation.double() * yaw_only(sounding)
-        return rotation(yaw)[:, :2, :2]
 
 
 class _Sights(SiteViews):
@@ -319,9 +312,10 @@ def bounded(place: Float[Tensor, "*any 2"]) -> Float[Tensor, "*any 3"]:
     return torch.cat([place / FAR, place.norm(dim=-1, keepdim=True).clamp(min=1).log10()], -1)
 
 
-def yaw_only(sounding: Sounding) -> Float[Tensor, "3"]:
-    """What leaves only the yaw of an orientation."""
-    return torch.tensor([1.0, 0.0, 0.0], device=sounding.csi.device, dtype=torch.float64)
+def _level(orientation: Float[Tensor, "link 3"]) -> Float[Tensor, "link 2 2"]:
+    """Turns the level frames of stations into the scene's, by their yaw."""
+    cos, sin = orientation[:, 0].cos(), orientation[:, 0].sin()
+    return torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
 
 
 def _candidates(

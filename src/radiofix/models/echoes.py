@@ -77,6 +77,22 @@ class Folds:
         folded: Tensor = (turn @ straight[..., None])[..., 0] + shift
         return folded
 
+    def bends(
+        self, straight: Float[Tensor, "*way 2"], length: Float[Tensor, "*way"]
+    ) -> Float[Tensor, "*way point 2"]:
+        """Where each way begins, is folded and ends; once it has ended, that place again.
+
+        Args:
+            straight: where it would end without walls [m].
+            length: of the way [m].
+        """
+        unit = straight / length.clamp(min=1e-6)[..., None]
+        at = torch.minimum(self.since, length[..., None])
+        found = (self.turn @ (unit[..., None, :] * at[..., None])[..., None])[..., 0] + self.shift
+        ended = torch.arange(self.since.shape[-1]) > self.legs(length)[..., None]
+        end = self.fold(straight, length)[..., None, :]
+        return torch.cat([torch.where(ended[..., None], end, found), end], -2)
+
 
 @dataclass(frozen=True, slots=True)
 class Echoes:

@@ -1,0 +1,64 @@
+"""A link's waves followed through the map, for people to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from radiofix.models.echo_head import fanned, incoming
+from radiofix.models.echoes import echoes, nearest_bearing, nearest_height, unfolded
+from radiofix.models.kriging import to_scene
+from radiofix.models.map_prompt import station_poses
+from radiofix.models.site_map import NEAR, SiteMap
+from radiofix.physics.strongest import strongest_waves
+from radiofix.types import Sounding
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedWave:
+    """Where one wave may have come from, in the scene's frame [m]."""
+
+    folded: Float[Tensor, "point 2"]
+    """From the station by the walls that it met to its end."""
+    straight: Float[Tensor, "2"]
+    """Its end without walls."""
+    fanned: Float[Tensor, "way 2"]
+    """Its ends if it turned aside at an edge."""
+
+
+def followed_waves(
+    sounding: Sounding, site_map: SiteMap, height: float, count: int = 3
+) -> list[FollowedWave]:
+    """The strongest waves of one link, the strongest first.
+
+    Args:
+        sounding: of the link.
+        site_map: of its site.
+        height: of the user (z in the scene) [m].
+        count: of waves that are looked for.
+    """
+    if len(sounding) != 1:
+        raise ValueError(f"waves are followed for one link at a time, got {len(sounding)}")
+    poses, of = station_poses(sounding)
+    seen = echoes(site_map.around(poses[0, :3], NEAR), poses[0], height)
+    found = strongest_waves(sounding.csi, sounding.frequency, sounding.antenna, count)
+    waves = incoming(sounding, found, height)
+    aside = fanned(waves, [seen], of)
+
+    def scene(places: Float[Tensor, "place 2"]) -> Float[Tensor, "place 2"]:
+        orientation = sounding.station_orientation.expand(len(places), 3)
+        return to_scene(places.double(), orientation) + sounding.station_position[:, :2].double()
+
+    told = []
+    for wave in torch.where(waves.present[0] & (waves.level[0] > 0))[0].tolist():
+        level, bearing = waves.level[0, wave].float(), waves.bearing[0, wave].float()
+        straight = unfolded(level, bearing)
+        way = seen.ways[nearest_height(level), nearest_bearing(bearing)]
+        turned = aside.place[0, aside.present[0] & (aside.wave == wave)]
+        told.append(
+            FollowedWave(scene(way.bends(straight, level)), scene(straight[None])[0], scene(turned))
+        )
+    return told
