@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from radiofix.benchmark.blocks import Table
-from radiofix.benchmark.report import Cell, Figure, Report
+from radiofix.benchmark.figures import Cell, Figure
+from radiofix.benchmark.report import Report
 from radiofix.benchmark.runs.protocols import RANDOM
 from radiofix.benchmark.runs.subject import Column
 

@@ -10,7 +10,8 @@ from statistics import median
 from radiofix.benchmark.blocks import Block, Bullets, Code, Heading, Picture, Table, Text
 from radiofix.benchmark.contrasts import contrast
 from radiofix.benchmark.digest import digest
-from radiofix.benchmark.report import Cell, Figure, Report
+from radiofix.benchmark.figures import Cell, Figure
+from radiofix.benchmark.report import Report
 from radiofix.benchmark.runs.printed import Printed
 from radiofix.benchmark.runs.protocols import RANDOM
 

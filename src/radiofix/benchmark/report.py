@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radiofix.benchmark import metrics
+from radiofix.benchmark.figures import Cell, Figure, printed_of
 from radiofix.benchmark.lwlm.limit import LIMIT
 from radiofix.benchmark.runs import outcomes
 from radiofix.benchmark.runs.learned import Method
 from radiofix.benchmark.runs.outcomes import Outcome, Run, Tried
-from radiofix.benchmark.runs.printed import Printed
 from radiofix.benchmark.runs.protocols import REGION, Point, Protocol
 from radiofix.benchmark.runs.running import preferred, wanted
 from radiofix.benchmark.runs.site import Site
@@ -33,176 +32,6 @@ DRAWS = 300
 STATISTICS = {"mean": metrics.mean, "p50": metrics.median}
 FIRST = "lwlm"
 """The bench of results that do not name theirs."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One method at one point of a figure, over its seeds."""
-
-    figure: str
-    split: str
-    x: float
-    method: str
-    statistic: str
-    value: float
-    """The figure's statistic: its mean over the seeds."""
-    interval: tuple[float, float]
-    """95 % of it when seeds and users are drawn again."""
-    summary: metrics.Summary
-    """Of all users and seeds together."""
-    seeds: tuple[int, ...]
-    labels: int
-    nearest_label: float | None
-    """Mean over the test users [m]."""
-    milliseconds: float
-    paper: Printed | None
-    """Of the figure's statistic."""
-    papers: tuple[Printed, ...]
-    """Of others too."""
-    error: Array
-    """Of all users and seeds."""
-    each: Mapping[int, Array]
-    """Of all users, by the seed."""
-    squares: Mapping[int, NDArray[np.int64]] | None
-    """That they stand in, where test users have squares of their own."""
-    calibration: metrics.Calibration | None
-    direction: float | None
-    """Median error of u, where an angle was asked for."""
-    outcome: Outcome
-    """Of the first seed."""
-    limit: float | None = None
-    """The statistic of what the channels allow at this point, where it was worked out."""
-
-    @property
-    def ratio(self) -> float | None:
-        """The value over the limit's; None: there is none, or it is 0."""
-        return self.value / self.limit if self.limit else None
-
-    def plain(self) -> dict[str, Any]:
-        """For JSON: numbers alone."""
-        left_out = {"error", "outcome", "each", "squares"}
-        own = {name: value for name, value in vars(self).items() if name not in left_out}
-        honest = None if self.calibration is None else asdict(self.calibration)
-        paper = None if self.paper is None else asdict(self.paper)
-        papers = [asdict(one) for one in self.papers]
-        told: dict[str, Any] = {
-            "summary": asdict(self.summary),
-            "calibration": honest,
-            "paper": paper,
-        }
-        told["papers"] = papers
-        return {**own, **told, "ratio": self.ratio}
-
-
-@dataclass(frozen=True)
-class Line:
-    """One method in a picture."""
-
-    name: str
-    family: int
-    member: int
-    """Within the family."""
-    x: Array
-    y: Array
-    low: Array | None = None
-    high: Array | None = None
-    marks: tuple[tuple[float, float], ...] = ()
-    """What the paper prints, where it can be drawn."""
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One split of a figure."""
-
-    title: str
-    lines: tuple[Line, ...]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """All cells of a protocol."""
-
-    protocol: Protocol
-    cells: tuple[Cell, ...]
-    looks: Mapping[str, tuple[int, int]]
-    """Family and place in it, by the method's name."""
-    subject: Subject
-
-    @property
-    def name(self) -> str:
-        """As the protocol's."""
-        return self.protocol.name
-
-    @property
-    def curve(self) -> bool:
-        """Whether it has an axis, not just a distribution."""
-        return len({point.x for point in self.protocol.points}) > 1
-
-    def at(self, split: str) -> tuple[Cell, ...]:
-        """The cells of one split, method by method."""
-        return tuple(cell for cell in self.cells if cell.split == split)
-
-    @cached_property
-    def xs(self) -> tuple[float, ...]:
-        """Places on the axis where there is anything."""
-        return tuple(sorted({cell.x for cell in self.cells}))
-
-    def of(self, split: str, method: str) -> tuple[Cell, ...]:
-        """A method's cells along the axis."""
-        return tuple(sorted((c for c in self.at(split) if c.method == method), key=lambda c: c.x))
-
-    def methods(self, split: str) -> tuple[str, ...]:
-        """In the order of all methods."""
-        there = {cell.method for cell in self.at(split)}
-        return tuple(name for name in self.looks if name in there)
-
-    def printed(self, split: str, method: str) -> dict[float, tuple[Printed, ...]]:
-        """What the paper says of a method along the axis, whether we have run it or not."""
-        if not self.protocol.compares(method):
-            return {}
-        each = {x: _printed(self.subject, self.protocol, split, x, method) for x in self.xs}
-        return {x: told for x, told in each.items() if told}
-
-    def stated(self, split: str, method: str) -> dict[float, Printed]:
-        """Of it the figure's own statistic."""
-        wanted = self.protocol.statistic
-        each = self.printed(split, method).items()
-        return {x: paper for x, told in each for paper in told if paper.statistic == wanted}
-
-    @property
-    def panels(self) -> tuple[Panel, ...]:
-        """What is to be drawn."""
-        line = self._curve if self.curve else self._distribution
-        return tuple(
-            Panel(
-                f"split {split}",
-                tuple(line(name, self.of(split, name)) for name in self.methods(split)),
-            )
-            for split in self.protocol.splits
-            if self.at(split)
-        )
-
-    def _curve(self, name: str, cells: Sequence[Cell]) -> Line:
-        value, low, high = (
-            np.array(v)
-            for v in ([c.value for c in cells], *zip(*(c.interval for c in cells), strict=True))
-        )
-        marks = tuple(
-            (x, paper.low)
-            for x, paper in self.stated(cells[0].split, name).items()
-            if paper.low == paper.high
-        )
-        return Line(
-            name, *self.looks[name], np.array([c.x for c in cells]), value, low, high, marks
-        )
-
-    def _distribution(self, name: str, cells: Sequence[Cell]) -> Line:
-        (cell,) = cells
-        error, share = metrics.distribution(cell.error)
-        paper = cell.paper
-        drawn = paper is not None and paper.statistic == "p50" and paper.low == paper.high
-        marks = ((paper.low, 0.5),) if drawn and paper is not None else ()
-        return Line(name, *self.looks[name], error, share, marks=marks)
 
 
 @dataclass(frozen=True)
@@ -338,7 +167,7 @@ def _cell(
     away = [t.nearest_label for t in tests if t.nearest_label is not None]
     split = point.lesson.split
     squares = _squares(split, answers)
-    papers = _printed(subject, protocol, split, point.x, method)
+    papers = printed_of(subject, protocol, split, point.x, method)
     directions = [t.direction for t in tests if t.direction is not None]
     return Cell(
         figure=protocol.name,
@@ -365,12 +194,6 @@ def _cell(
         direction=float(np.median(np.concatenate(directions))) if directions else None,
         outcome=first,
     )
-
-
-def _printed(
-    subject: Subject, protocol: Protocol, split: str, x: float, method: str
-) -> tuple[Printed, ...]:
-    return subject.printed(protocol.name, x, method) if protocol.printed_of(split) else ()
 
 
 def _squares(
