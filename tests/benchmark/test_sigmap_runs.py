@@ -118,7 +118,7 @@ def test_users_of_all_cities_count_together_where_a_seed_has_asked_in_all(result
 def test_the_page_says_what_the_paper_says_and_what_a_map_brought(results):
     found = gather(results)
     for page in (markdown(found, {}), html(found, {}).replace("&#x27;", "'")):
-        for text in (ABSOLUTE, UNTOLD, "1.56", "60.5 %", "5.67", "what cities-walls is better by"):
+        for text in (ABSOLUTE, UNTOLD, "1.56", "60.5 %", "5.67", "what cities-echoes is better by"):
             assert text in page
     rows = re.findall(
         r"\| (cities-[a-z-]+) \| (-?[\d.]+) \| [^|]+ \| ([a-z ]+) \|", markdown(found, {})
