@@ -30,6 +30,7 @@ from radiofix.models.echo_head import (
     WaveHead,
     agreeing,
     incoming,
+    median,
 )
 from radiofix.models.frame import FrameHead
 from radiofix.models.kriging import to_station
@@ -119,7 +120,7 @@ def test_mean_and_covariance_are_those_of_the_mixture():
     seen = {}
     head.verdict.register_forward_hook(lambda _, __, out: seen.setdefault("verdict", out.detach()))
     torch.nn.init.normal_(head.prior.weight, std=0.3)
-    whole = head.place(features, sounding)
+    whole = head.train().place(features, sounding)
     found = agreeing(head.candidates(sounding, strongest(sounding, 3, float(head.height))))
     link = 4
     yaw = float(sounding.station_orientation[link, 0])
@@ -150,13 +151,45 @@ def test_mean_and_covariance_are_those_of_the_mixture():
     np.testing.assert_allclose(stated, covariance, rtol=1e-3)
 
 
+def test_the_answer_is_where_the_expected_distance_is_least_and_covers_what_it_leaves_open():
+    share = torch.tensor([[0.6, 0.3, 0.1]]).double()
+    place = torch.tensor([[[0.0, 0.0], [100.0, 0.0], [3.0, 60.0]]]).double()
+    tight = 0.01 * torch.eye(2).double().expand(1, 3, 2, 2)
+    found = median(share, place, tight)
+    # More than half of it at one place: there it is, and not 33 m away as the mean.
+    assert float(found.norm()) < 0.5
+    share = torch.tensor([[0.4, 0.35, 0.25]]).double()
+    found = median(share, place, tight)[0].numpy()
+    axis = np.linspace(-5, 105, 221)
+    x, y = np.meshgrid(axis, axis)
+    away = np.hypot(x[..., None] - place[0, :, 0].numpy(), y[..., None] - place[0, :, 1].numpy())
+    cost = away @ share[0].numpy()
+    best = np.unravel_index(cost.argmin(), cost.shape)
+    assert np.hypot(found[0] - x[best], found[1] - y[best]) < 1.0
+
+
+def test_it_learns_by_the_mean_and_answers_by_the_median():
+    sounding = reflected()
+    head = echo_head()
+    told = latent(sounding)
+    learning, answering = head.train()(told, sounding), head.eval()(told, sounding)
+    mixture = answering.mixture
+    mean = (mixture.weight.exp()[..., None] * mixture.place).sum(1)
+    torch.testing.assert_close(learning.position[:, :2], mean)
+    expected = median(mixture.weight.exp(), mixture.place, mixture.scale @ mixture.scale.mT)
+    torch.testing.assert_close(answering.position[:, :2], expected)
+    # About the median the squares are larger than about the mean, by those of what lies between.
+    between = (expected - mean)[:, :, None]
+    wider = learning.scale @ learning.scale.mT + between @ between.mT
+    torch.testing.assert_close(answering.scale @ answering.scale.mT, wider)
+
+
 def test_an_untrained_head_takes_the_strongest_waves_folded_way_and_else_the_straight_one():
     for direct in (False, True):
         sounding = reflected(direct=direct)
-        found = echo_head(waves=1)(latent(sounding), sounding).position
+        found = echo_head(waves=1).eval()(latent(sounding), sounding).position
         off = (found[:, :2] - torch.tensor(ECHOING[:, :2])).norm(dim=-1)
-        # What is left of other places weighs little, though they may be far off.
-        assert off.max() < 12
+        assert off.max() < 3
 
 
 def test_everything_that_follows_waves_learns():

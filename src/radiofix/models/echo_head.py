@@ -41,6 +41,8 @@ FIRST_GUESS = {STRAIGHT: 3.0, FOLDED: 6.0, FANNED: -4.0}
 """By which an untrained head takes the strongest wave's folded way, else its straight one."""
 A_DECADE = 4.0
 """And how much less it trusts a wave of a tenth of the strongest's amplitude."""
+TURNS = 30
+"""Of Weiszfeld's iteration: then places that agree to metres have been found to centimetres."""
 MISSED = math.radians(4.0)
 """An edge further beside a wave's bearing is none of its own [rad]."""
 
@@ -84,8 +86,8 @@ class Candidates:
 class WaveHead(FrameHead):
     """Where a user stands, chosen among its waves' straight ways and the network's own place.
 
-    A mixture: each candidate has a weight, a correction and a spread of its own; mean and
-    covariance are those of the whole.
+    A mixture: each candidate has a weight, a correction and a spread of its own. The answer is
+    where the expected distance is least; the covariance is that of the whole.
     """
 
     def __init__(self, dim: int = 128, waves: int = 3, width: int = 64) -> None:
@@ -157,12 +159,14 @@ class WaveHead(FrameHead):
         covariance = torch.cat([(own.scale @ own.scale.mT)[:, None], covariance], 1)
         place = station[:, None, :2] + place @ turn.mT
         share = weight.exp()
-        mean = (share[..., None] * place).sum(1)
-        off = place - mean[:, None]
+        # It learns by the mean, whose gradient every place shares, and answers by the median.
+        level = (share[..., None] * place).sum(1)
+        level = level if self.training else median(share, place, covariance)
+        off = place - level[:, None]
         whole = covariance + off[..., :, None] * off[..., None, :]
         whole = (share[..., None, None] * whole).sum(1)
-        position = torch.cat([mean, own.position[:, 2:]], -1)
         mixture = Mixture(weight, place, torch.linalg.cholesky(covariance))
+        position = torch.cat([level, own.position[:, 2:]], -1)
         return Estimate(position, torch.linalg.cholesky(whole), mixture=mixture)
 
 
@@ -310,6 +314,24 @@ def agreeing(found: Candidates) -> Candidates:
 def bounded(place: Float[Tensor, "*any 2"]) -> Float[Tensor, "*any 3"]:
     """A place in plan as a network is told it."""
     return torch.cat([place / FAR, place.norm(dim=-1, keepdim=True).clamp(min=1).log10()], -1)
+
+
+def median(
+    share: Float[Tensor, "link part"],
+    place: Float[Tensor, "link part 2"],
+    covariance: Float[Tensor, "link part 2 2"],
+) -> Float[Tensor, "link 2"]:
+    """Where the expected distance to a mixture's places is least, by Weiszfeld's iteration.
+
+    Between two streets the mean stands in a house; this stands in the likelier street.
+    """
+    spread = covariance.diagonal(dim1=-2, dim2=-1).sum(-1)
+    found = (share[..., None] * place).sum(1)
+    for _ in range(TURNS):
+        distance = ((place - found[:, None]).square().sum(-1) + spread).sqrt()
+        pull = share / distance
+        found = (pull[..., None] * place).sum(1) / pull.sum(1, keepdim=True)
+    return found
 
 
 def _level(orientation: Float[Tensor, "link 3"]) -> Float[Tensor, "link 2 2"]:
