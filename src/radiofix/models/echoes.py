@@ -176,12 +176,8 @@ def _follow(
         bounces: at most.
     """
     pieces = max(1, _AT_ONCE // max(1, len(walls)))
-    parts = [
-        _followed(walls, levels, *ways, bounces)
-        for ways in zip(
-            *(torch.split(part, pieces) for part in (start, heading, falling, height)), strict=True
-        )
-    ]
+    cut = zip(*(torch.split(t, pieces) for t in (start, heading, falling, height)), strict=True)
+    parts = [_followed(walls, levels, a, b, c, d, bounces) for a, b, c, d in cut]
     folds = Folds(*(torch.cat([getattr(p, f.name) for p, _ in parts]) for f in fields(Folds)))
     return folds, torch.cat([met for _, met in parts])
 
@@ -309,7 +305,9 @@ def _edges(
 def _outward(walls: Float[Tensor, "wall 2 2"], wall: Int[Tensor, " way"]) -> Float[Tensor, "way 2"]:
     """Away from the building behind each wall."""
     along = (walls[:, 1] - walls[:, 0])[wall]
-    return torch.stack([along[:, 1], -along[:, 0]], -1) / along.norm(dim=-1, keepdim=True)
+    across = torch.stack([along[:, 1], -along[:, 0]], -1)
+    outward: Tensor = across / along.norm(dim=-1, keepdim=True)
+    return outward
 
 
 def _point(

@@ -61,8 +61,8 @@ def strongest_wave(
     """
     if csi.is_cpu and len(csi) > _IN_CACHE:
         pieces = zip(*(torch.split(t, _IN_CACHE) for t in (csi, frequency, antenna)), strict=True)
-        found = [strongest_wave(*piece) for piece in pieces]
-        return Wave(*(torch.cat([getattr(w, n) for w in found]) for n in Wave.__slots__))
+        waves = [strongest_wave(*piece) for piece in pieces]
+        return Wave(*(torch.cat([getattr(w, n) for w in waves]) for n in Wave.__slots__))
     antennas, subcarriers = csi.shape[1:]
     beams, delays = _FINER * antennas, _FINER * subcarriers
     direction = (torch.arange(beams, device=csi.device) + 0.5) * (2 / beams) - 1
