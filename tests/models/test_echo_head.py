@@ -32,10 +32,12 @@ from radiofix.models.echo_head import (
     incoming,
     median,
 )
+from radiofix.models.echoes import ground
 from radiofix.models.frame import FrameHead
 from radiofix.models.kriging import to_station
 from radiofix.models.site_map import give_map
 from radiofix.physics.strongest import strongest_waves
+from radiofix.types import Truth
 
 
 def echo_head(prior=None, dim=16, waves=2):
@@ -52,7 +54,7 @@ def echo_head(prior=None, dim=16, waves=2):
 
 def strongest(sounding, count, height=HEIGHT):
     found = strongest_waves(sounding.csi, sounding.frequency, sounding.antenna, count)
-    return incoming(sounding, found, height)
+    return incoming(sounding, found, torch.full((len(sounding),), height, dtype=torch.float64))
 
 
 def latent(sounding, dim=16):
@@ -239,3 +241,31 @@ def test_a_head_that_goes_on_with_another_users_height_looks_anew():
     head(latent(sounding), sounding)
     assert head.sights.height == 2.5
     assert len(head.sights.site.views) == 1
+
+
+def test_a_hill_lifts_the_ways_and_the_fix_and_nothing_else():
+    sounding, up = reflected(), torch.tensor([0.0, 0.0, 20.0]).double()
+    lifted = replaced(sounding, station_position=sounding.station_position + up)
+    head = echo_head(prior=[-60.0, -60.0, 0.0, -60.0], waves=1)
+    flat = head(latent(sounding), sounding).position
+    give_map(head, turned(street(), 0.0, tuple(up.tolist())))
+    hill = head(latent(lifted), lifted).position
+    torch.testing.assert_close(hill, flat + up, atol=1e-3, rtol=0)
+
+
+def test_the_height_that_is_learnt_is_that_over_the_ground():
+    sounding, up = reflected(), torch.tensor([0.0, 0.0, 20.0]).double()
+    lifted = replaced(sounding, station_position=sounding.station_position + up)
+    head = echo_head()
+    give_map(head, turned(street(), 0.0, tuple(up.tolist())))
+    users = torch.tensor(ECHOING) + up + torch.tensor([0.0, 0.0, 0.3]).double()
+    head.fit([lifted], [Truth(users, torch.zeros(len(users), dtype=torch.bool))])
+    assert float(head.height) == pytest.approx(HEIGHT + 0.3)
+    assert torch.allclose(head(latent(lifted), lifted).position[:, 2], users[:, 2])
+
+
+def test_the_ground_is_where_the_nearest_houses_stand():
+    pose = torch.tensor([0.0, 9.0, 26.0, 0.0, 0.0, 0.0]).double()
+    assert ground(turned(street(), 0.0, (0.0, 0.0, 20.0)), pose) == pytest.approx(20.0)
+    nobody = street().only(torch.zeros(4, dtype=torch.bool))
+    assert ground(nobody, pose) == 0.0

@@ -18,6 +18,7 @@ from radiofix.models.echoes import (
     Folds,
     before,
     echoes,
+    ground,
     nearest_bearing,
     nearest_height,
     unfolded,
@@ -29,7 +30,7 @@ from radiofix.models.site_map import NEAR, SiteMap
 from radiofix.physics.cones import level_azimuths
 from radiofix.physics.rotation import wrap
 from radiofix.physics.strongest import Wave, strongest_waves
-from radiofix.types import Sounding
+from radiofix.types import Sounding, Truth
 
 OWN, STRAIGHT, FOLDED, FANNED = range(4)
 """Kinds of candidates: the network's own, and what became of a wave's straight way."""
@@ -122,9 +123,14 @@ class WaveHead(FrameHead):
             with torch.no_grad():
                 told = (sounding.csi, sounding.frequency, sounding.antenna)
                 waves = strongest_waves(*told, self.waves)
-                seen = incoming(sounding, waves, float(self.height))
+                height = self.heights(sounding)
+                seen = incoming(sounding, waves, height)
                 found = agreeing(self.candidates(sounding, seen))
-            return self._chosen(own, found, features[:, :-1].float(), sounding)
+            return self._chosen(own, found, features[:, :-1].float(), sounding, height)
+
+    def heights(self, sounding: Sounding) -> Float[Tensor, " link"]:
+        """Where the users of links are (z in the scene) [m]."""
+        return self.height.expand(len(sounding))
 
     def candidates(self, sounding: Sounding, waves: Incoming) -> Candidates:
         """Where the waves of each link may have come from."""
@@ -136,6 +142,7 @@ class WaveHead(FrameHead):
         found: Candidates,
         features: Float[Tensor, "link dim"],
         sounding: Sounding,
+        height: Float[Tensor, " link"],
     ) -> Estimate:
         turn = _level(sounding.station_orientation.double())
         station = sounding.station_position.double()
@@ -166,7 +173,7 @@ class WaveHead(FrameHead):
         whole = covariance + off[..., :, None] * off[..., None, :]
         whole = (share[..., None, None] * whole).sum(1)
         mixture = Mixture(weight, place, torch.linalg.cholesky(covariance))
-        position = torch.cat([level, own.position[:, 2:]], -1)
+        position = torch.cat([level, height[:, None]], -1)
         return Estimate(position, torch.linalg.cholesky(whole), mixture=mixture)
 
 
@@ -179,10 +186,10 @@ class _Sights(SiteViews):
 
     def view(self, near: SiteMap, pose: Float[Tensor, "6"]) -> Echoes:
         """The ways of waves to the station."""
-        return echoes(near, pose, self.height)
+        return echoes(near, pose, ground(near, pose) + self.height)
 
     def at(self, height: float, poses: Float[Tensor, "station 6"]) -> list[Echoes]:
-        """The ways from users of a height [m]."""
+        """The ways from users so high over the ground round each station [m]."""
         if height != self.height:
             self.site.views.clear()
             self.height = height
@@ -191,7 +198,10 @@ class _Sights(SiteViews):
 
 
 class EchoHead(WaveHead):
-    """Where a user stands, chosen among what becomes of its waves' ways at the walls of the map."""
+    """Where a user stands, chosen among what becomes of its waves' ways at the walls of the map.
+
+    What is learnt of users' height is that over the ground round their stations, as the map has it.
+    """
 
     def __init__(
         self, dim: int = 128, waves: int = 3, width: int = 64, radius: float = NEAR
@@ -207,14 +217,30 @@ class EchoHead(WaveHead):
         super().__init__(dim, waves, width)
         self.sights = _Sights(radius)
 
+    def heights(self, sounding: Sounding) -> Float[Tensor, " link"]:
+        """The ground round each link's station, and what users have over it [m]."""
+        seen, of = self._seen(sounding)
+        return torch.tensor([one.height for one in seen], dtype=torch.float64).to(of.device)[of]
+
+    def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
+        """Takes the users' mean height over the ground from training batches."""
+        over = []
+        for sounding, truth in zip(soundings, truths, strict=True):
+            rise = self.heights(sounding) - self.sights.height
+            over.append(truth.position[:, 2].double() - rise)
+        self.height.copy_(torch.cat(over).mean())
+
     def candidates(self, sounding: Sounding, waves: Incoming) -> Candidates:
         """Straight ways, ways folded at walls, and ways that turn aside at edges."""
-        poses, of = station_poses(sounding)
-        seen = self.sights.at(float(self.height), poses)
+        seen, of = self._seen(sounding)
         return Candidates.join([straight(waves), folded(waves, seen, of), fanned(waves, seen, of)])
 
+    def _seen(self, sounding: Sounding) -> tuple[list[Echoes], Int[Tensor, " link"]]:
+        poses, of = station_poses(sounding)
+        return self.sights.at(float(self.height), poses), of
 
-def incoming(sounding: Sounding, found: Sequence[Wave], height: float) -> Incoming:
+
+def incoming(sounding: Sounding, found: Sequence[Wave], height: Float[Tensor, " link"]) -> Incoming:
     """Waves of each link, as its station sees them.
 
     Args:

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from radiofix.models.site_map import SiteMap
+from radiofix.models.site_map import SiteMap, distance_to
 from radiofix.models.surroundings import in_frame
 
 BEARINGS = 512
@@ -33,6 +33,8 @@ ROUND = 0.94
 """Cosine between the faces of an edge of which both are seen: flatter is none."""
 ASIDE = 0.15
 """How far before an edge its ways begin, in the open [m]."""
+BESIDE = 30.0
+"""How much further than the nearest building others tell of a station's ground [m]."""
 INTO = 0.5
 """A way that meets a wall so soon leads into the edge's own house [m]."""
 _AT_ONCE = 60_000
@@ -109,6 +111,20 @@ class Echoes:
     """From each edge; lengths count from there."""
     heading: Float[Tensor, "edge fan 2"]
     """In which each way goes on."""
+    height: float
+    """Of the users that the ways lead to (z in the scene) [m]."""
+
+
+def ground(near: SiteMap, pose: Float[Tensor, "6"]) -> float:
+    """Height of the ground round a station: where the buildings nearest to it stand [m].
+
+    0 where there are none.
+    """
+    if not len(near.walls):
+        return 0.0
+    away = distance_to(near.walls - pose[:2])
+    beside = away <= away.min() + BESIDE
+    return float(near.levels[beside, 0].median())
 
 
 def echoes(near: SiteMap, pose: Float[Tensor, "6"], height: float) -> Echoes:
@@ -140,6 +156,7 @@ def echoes(near: SiteMap, pose: Float[Tensor, "6"], height: float) -> Echoes:
         torch.cat([edge, edge.new_zeros(missing, 2)]),
         fan,
         onward,
+        height,
     )
 
 

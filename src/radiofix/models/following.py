@@ -45,7 +45,7 @@ def followed_waves(
     poses, of = station_poses(sounding)
     seen = echoes(site_map.around(poses[0, :3], NEAR), poses[0], height)
     found = strongest_waves(sounding.csi, sounding.frequency, sounding.antenna, count)
-    waves = incoming(sounding, found, height)
+    waves = incoming(sounding, found, sounding.station_position.new_full((1,), height))
     aside = fanned(waves, [seen], of)
 
     def scene(places: Float[Tensor, "place 2"]) -> Float[Tensor, "place 2"]:

@@ -65,13 +65,13 @@ class Walls:
     def place(self, sounding: Sounding, wave: Wave) -> Estimate:
         """Where each wave has come from, if walls are mirrors."""
         poses, of = station_poses(sounding)
-        seen = incoming(sounding, [wave], self.height)
-        own, ways = straight(seen), folded(seen, [self._of(pose) for pose in poses], of)
-        level = torch.where(ways.present, ways.place[:, 0], own.place[:, 0])
-        scene = to_scene(level.double(), sounding.station_orientation)
         station = sounding.station_position.double()
-        height = torch.full_like(station[:, 2:], self.height)
-        return Estimate(torch.cat([station[:, :2] + scene, height], -1))
+        height = torch.full_like(station[:, 2], self.height)
+        seen = incoming(sounding, [wave], height)
+        own, ways = straight(seen), folded(seen, [self._of(pose) for pose in poses], of)
+        level = torch.where(ways.present, ways.place[:, 0], own.place[:, 0]).double()
+        scene = to_scene(level, sounding.station_orientation)
+        return Estimate(torch.cat([station[:, :2] + scene, height[:, None]], -1))
 
     def _of(self, pose: Float[Tensor, "6"]) -> Echoes:
         key = tuple(pose.tolist())
