@@ -188,6 +188,16 @@ class _Sights(SiteViews):
         """The ways of waves to the station."""
         return echoes(near, pose, ground(near, pose) + self.height)
 
+    def grounds(self, poses: Float[Tensor, "station 6"]) -> Float[Tensor, " station"]:
+        """The ground round each station, of which ways need not be known [m]."""
+        known = self.site.views
+        for pose in poses.cpu():
+            key = ("ground", *pose.tolist())
+            if key not in known:
+                known[key] = ground(self.site.take().around(pose[:3], self.radius), pose)
+        found = [known[("ground", *pose)] for pose in poses.tolist()]
+        return torch.tensor(found, dtype=torch.float64, device=poses.device)
+
     def at(self, height: float, poses: Float[Tensor, "station 6"]) -> list[Echoes]:
         """The ways from users so high over the ground round each station [m]."""
         if height != self.height:
@@ -226,8 +236,8 @@ class EchoHead(WaveHead):
         """Takes the users' mean height over the ground from training batches."""
         over = []
         for sounding, truth in zip(soundings, truths, strict=True):
-            rise = self.heights(sounding) - self.sights.height
-            over.append(truth.position[:, 2].double() - rise)
+            poses, of = station_poses(sounding)
+            over.append(truth.position[:, 2].double() - self.sights.grounds(poses)[of])
         self.height.copy_(torch.cat(over).mean())
 
     def candidates(self, sounding: Sounding, waves: Incoming) -> Candidates:
