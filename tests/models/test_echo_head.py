@@ -20,18 +20,17 @@ from models.sites import (
     turned_poses,
 )
 from models.soundings import gradient, random_latent, replaced
-from radiofix.models.echo_head import (
+from radiofix.models.candidates import (
     FANNED,
     FOLDED,
     KINDS,
     OWN,
     STRAIGHT,
-    EchoHead,
-    WaveHead,
+    TOLD_PLACE,
     agreeing,
     incoming,
-    median,
 )
+from radiofix.models.echo_head import EchoHead, WaveHead, median
 from radiofix.models.echoes import ground
 from radiofix.models.frame import FrameHead
 from radiofix.models.kriging import to_station
@@ -109,7 +108,7 @@ def mine(head, own, sounding):
         (own.position - sounding.station_position)[:, :2], sounding.station_orientation
     )
     told = torch.cat([away / 100, away.norm(dim=-1, keepdim=True).clamp(min=1).log10()], -1)
-    return (told.detach().float() @ head.prior.weight[0, KINDS + 5 : KINDS + 8].detach()).numpy()
+    return (told.detach().float() @ head.prior.weight[0, TOLD_PLACE].detach()).numpy()
 
 
 def test_mean_and_covariance_are_those_of_the_mixture():

@@ -8,7 +8,7 @@ import torch
 
 from radiofix.physics.arrays import ula
 from radiofix.physics.channel import Channel
-from radiofix.physics.strongest import Wave, steering, strongest_wave
+from radiofix.physics.strongest import Wave, steering, strongest_wave, strongest_waves
 from radiofix.types import SPEED_OF_LIGHT
 
 ANTENNAS, SUBCARRIERS = 16, 64
@@ -105,3 +105,27 @@ def test_a_user_beside_the_station_is_not_put_at_the_alias():
     late = Wave(near.delay + 30e-9, torch.zeros(20), -0.5 * near.gain)
     both = seen(near, frequency, antenna) + seen(late, frequency, antenna)
     assert strongest_wave(both, frequency, antenna).range.max() < 15
+
+
+def test_waves_come_one_after_the_other_with_the_gains_that_they_have_together():
+    frequency, antenna = grid(40)
+    one = torch.ones(40)
+    strong = Wave(2e-7 * one, 0.5 * one, torch.full((40,), 2.0 + 0j, dtype=torch.complex64))
+    weak = Wave(6e-7 * one, -0.4 * one, torch.full((40,), 0.6j, dtype=torch.complex64))
+    both = seen(strong, frequency, antenna) + seen(weak, frequency, antenna)
+    found = strongest_waves(both, frequency, antenna, 2)
+    for wave, true in zip(found, (strong, weak), strict=True):
+        assert ((wave.delay - true.delay).abs() * 20e6).max() < 0.1
+        assert ((wave.direction - true.direction).abs() * ANTENNAS / 2).max() < 0.1
+        assert ((wave.gain - true.gain).abs() / true.gain.abs()).max() < 0.3
+    # Least squares over both shapes, by NumPy.
+    shapes = np.stack([steering(w, frequency, antenna)[0].numpy().ravel() for w in found], 1)
+    expected = np.linalg.lstsq(shapes, both[0].numpy().ravel(), rcond=None)[0]
+    told = np.array([complex(w.gain[0]) for w in found])
+    np.testing.assert_allclose(told, expected, rtol=2e-3)
+
+
+def test_a_channel_that_was_not_heard_has_waves_without_gain():
+    frequency, antenna = grid(2)
+    silent = torch.zeros(2, ANTENNAS, SUBCARRIERS, dtype=torch.complex64)
+    assert all((w.gain == 0).all() for w in strongest_waves(silent, frequency, antenna, 3))

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from radiofix.models.echo_head import fanned, incoming
+from radiofix.models.candidates import fanned, incoming
 from radiofix.models.echoes import echoes, nearest_bearing, nearest_height, unfolded
 from radiofix.models.kriging import to_scene
 from radiofix.models.map_prompt import station_poses

@@ -15,7 +15,7 @@ from radiofix.benchmark.runs.outcomes import Run
 from radiofix.benchmark.runs.site import Site
 from radiofix.benchmark.sigmap.wrong import elsewhere, no_elsewhere
 from radiofix.data.store import open_paths
-from radiofix.models.echo_head import folded, incoming, straight
+from radiofix.models.candidates import folded, incoming, straight
 from radiofix.models.echoes import Echoes, echoes
 from radiofix.models.heads import Estimate
 from radiofix.models.kriging import to_scene
