@@ -9,14 +9,18 @@ import torch
 from models.sites import street, turned
 from radiofix.models.echoes import (
     BEARINGS,
+    CELL,
+    DARK,
     FAN,
     HEIGHTS,
-    before,
+    Echoes,
     echoes,
+    headings,
     nearest_bearing,
     nearest_height,
-    unfolded,
+    square,
 )
+from radiofix.models.folds import before, unfolded
 
 HEIGHT = 1.5
 POSE = torch.tensor([0.0, 9.0, 6.0, -math.pi / 2, 0.0, 0.0], dtype=torch.float64)
@@ -75,7 +79,7 @@ def test_a_way_that_meets_no_wall_stays_straight():
 
 def test_what_is_behind_the_last_wall_is_not_known():
     found = seen()
-    toward = math.pi * ((float(nearest_bearing(torch.tensor(0.6))) + 0.5) / BEARINGS - 0.5)
+    toward = 2 * math.pi * ((float(nearest_bearing(torch.tensor(0.6))) + 0.5) / BEARINGS - 0.5)
     own = found.ways[1, nearest_bearing(torch.tensor(toward))]
     assert before(own.until, own.until - 1)
     assert not before(own.until, own.until + 1)
@@ -99,7 +103,7 @@ def nearest_of_fan(found, index, users):
     length = (users - edge).norm(dim=-1)[:, None].expand(-1, FAN)
     fan = found.fan[index]
     own = fan[torch.arange(FAN).expand(len(users), FAN)]
-    place = own.fold(edge + length[..., None] * found.heading[index], length)
+    place = own.fold(edge + length[..., None] * headings(), length)
     off = (place - users[:, None]).norm(dim=-1)
     return torch.where(before(own.until, length), off, torch.inf).amin(1), length[:, 0]
 
@@ -128,7 +132,7 @@ def test_the_fan_reaches_round_a_corner_and_off_the_wall_behind_it():
     edge = found.edge[corner]
     length = (image - edge).norm(dim=-1)[:, None].expand(-1, FAN)
     own = found.fan[corner][None, :]
-    place = own.fold(edge + length[..., None] * found.heading[corner], length)
+    place = own.fold(edge + length[..., None] * headings(), length)
     twice = (own.legs(length) == 1) & before(own.until, length)
     assert twice.any()
     off = (place - user[:, None]).norm(dim=-1)[twice].min()
@@ -178,7 +182,77 @@ def test_moving_and_turning_the_scene_with_its_station_changes_nothing():
     assert int(found.image.isfinite().sum()) == int(again.image.isfinite().sum())
 
 
-def test_with_walls_behind_it_alone_all_ways_are_straight_and_nothing_fans_out():
-    found = seen([(-10.0, 20.0, 10.0, 30.0, 10.0)])
-    assert found.ways.until.isinf().all()
-    assert (found.ways.since[..., 1:] > 1e3).all()
+def test_a_wave_from_behind_the_station_is_folded_as_one_from_its_front():
+    # The station looks south; this house stands north of it.
+    found = seen([(-30.0, 20.0, 30.0, 30.0, 10.0)])
+    front = nearest_bearing(torch.linspace(-1.5, 1.5, 50))
+    assert found.ways.until[:, front].isinf().all()
+    assert (found.ways.since[:, front, 1:] > 1e3).all()
+    users = np.array([[10.0, 5.0], [-12.0, 14.0]])
+    images = np.stack([users[:, 0], 2 * 20.0 - users[:, 1]], 1)
+    place, bounces, _ = folded(found, in_station(images))
+    torch.testing.assert_close(place, in_station(users), atol=1e-3, rtol=1e-4)
+    assert (bounces == 1).all()
+
+
+def test_bearings_go_round():
+    bearing = torch.tensor([-math.pi + 1e-4, math.pi - 1e-4, math.pi + 1e-3, 0.0])
+    assert nearest_bearing(bearing).tolist() == [0, BEARINGS - 1, 0, BEARINGS // 2]
+
+
+def test_it_is_known_by_how_many_bounces_waves_reach_a_place():
+    found = seen()
+    lit = found.lit.flatten()
+    places = in_station(
+        [
+            [0.0, 0.0],  # in the street
+            [22.0, -28.0],  # in the side street, round the corner: behind two walls at most
+            [-30.0, -20.0],  # in a house
+            [-1.0, 22.0],  # in the gap behind the station, between the northern houses
+        ]
+    )
+    bounces = lit[square(places)]
+    assert int(bounces[0]) == 0
+    assert 1 <= int(bounces[1]) < DARK
+    assert int(bounces[2]) == DARK
+    assert int(bounces[3]) == 0
+    assert int(square(torch.tensor([1e4, 0.0]))) == -1
+    # A place is lit straight just where the walls leave it in sight.
+    generator = torch.Generator().manual_seed(0)
+    points = 60 * torch.rand(400, 2, generator=generator) * torch.tensor([1.0, 0.6])
+    points = points - torch.tensor([20.0, 25.0])
+    sight = (folded(found, in_station(points.tolist()))[1] == 0).numpy()
+    told = (lit[square(in_station(points.tolist()))] == 0).numpy()
+    assert (sight == told).mean() > 0.9
+    assert CELL <= 4.0
+
+
+def test_ways_come_to_an_edge_as_they_go_to_its_image_mirrored():
+    found = seen()
+    there = found.image.isfinite().all(-1)
+    image, edge, arriving = found.image[there], found.edge[there], found.arriving[there]
+    direct = (image - edge).norm(dim=-1) < 1e-3
+    unit = image / image.norm(dim=-1, keepdim=True)
+    torch.testing.assert_close(arriving[direct], unit[direct], atol=1e-5, rtol=0)
+    assert (~direct).any()
+    # Seen in the wall that runs across its look, ways come back: x is turned about.
+    across = in_station([[5.0, 10.0]])[0]
+    (back,) = torch.where((edge - across).norm(dim=-1) < 1e-3)[0].tolist()[-1:]
+    if not bool(direct[back]):
+        torch.testing.assert_close(arriving[back, 0], -unit[back, 0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(arriving.norm(dim=-1), torch.ones(len(edge)))
+
+
+def test_several_stations_stand_in_rows():
+    one, two = seen(), seen([(-30.0, 20.0, 30.0, 30.0, 10.0)])
+    both = Echoes.stack([one, two])
+    torch.testing.assert_close(both.ways[1].since, two.ways.since)
+    torch.testing.assert_close(both.image[0], one.image)
+    assert both.lit.shape == (2, *one.lit.shape)
+
+
+def test_without_low_roofs_all_heights_are_one():
+    found = seen()
+    torch.testing.assert_close(found.ways.since[0], found.ways.since[3])
+    low = seen([(-20.0, -14.0, 20.0, -10.0, 4.4)])
+    assert not torch.equal(low.ways.since[0], low.ways.since[3])

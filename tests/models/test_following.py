@@ -18,7 +18,7 @@ def test_a_reflected_wave_is_shown_by_the_wall_to_the_user():
         assert float((wave.straight - image).norm()) < 0.6
         # All legs together are as long as the straight way.
         legs = wave.folded.diff(dim=0).norm(dim=-1).sum()
-        assert float(legs) == pytest.approx(float((wave.straight - begins).norm()), rel=1e-3)
+        assert float(legs) == pytest.approx(float((wave.straight - begins).norm()), rel=3e-3)
 
 
 def test_a_wave_in_sight_ends_where_it_would_without_walls():

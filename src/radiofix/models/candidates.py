@@ -11,16 +11,18 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from radiofix.models.circles import Circles
 from radiofix.models.echoes import (
     BOUNCES,
+    DARK,
     FAN,
     Echoes,
-    Folds,
-    before,
+    headings,
     nearest_bearing,
     nearest_height,
-    unfolded,
+    square,
 )
+from radiofix.models.folds import before, unfolded
 from radiofix.models.frame import FAR
 from radiofix.physics.cones import level_azimuths
 from radiofix.physics.rotation import wrap
@@ -30,27 +32,49 @@ from radiofix.types import Sounding
 OWN, STRAIGHT, FOLDED, FANNED = range(4)
 """Kinds of candidates: the network's own, and what became of a wave's straight way."""
 KINDS = 4
-AGREEING = (3.0, 10.0, 30.0)
+SIDES = 2
+"""An array hears a wave from its front as one that is mirrored in it."""
+AGREEING = (2.0, 8.0, 30.0)
 """Distances within which candidates of different waves bear each other out [m]."""
-OF_WAVE, OF_PLACE = 5, 3
+OTHERS = 2
+"""Waves of which it is told how near they come: those that come nearest."""
+OF_WAVE, OF_PLACE, OF_LIGHT = 6, 3, BOUNCES + 2
 """Numbers that are told of a candidate's wave, after its kind, and then of its place."""
 TOLD_PLACE = slice(KINDS + OF_WAVE, KINDS + OF_WAVE + OF_PLACE)
-FEATURES = KINDS + OF_WAVE + OF_PLACE + (BOUNCES + 1) + 1 + 4 + len(AGREEING)
+TOLD_BOUNCES = slice(TOLD_PLACE.stop, TOLD_PLACE.stop + BOUNCES + 1)
+BEHIND = KINDS + 3
+"""Where it is told whether a wave comes from behind."""
+OF_AGREEING = OTHERS * len(AGREEING)
+FEATURES = KINDS + OF_WAVE + OF_PLACE + (BOUNCES + 1) + 1 + 5 + OF_LIGHT + OF_AGREEING
 MISSED = math.radians(4.0)
 """An edge further beside a wave's bearing is none of its own [rad]."""
+NEAREST = 2
+"""Edges that a wave may have turned aside at: those that it misses the least."""
+BENT = 3.8
+"""Brings the logarithms of what waves lose at edges to about 0."""
+GRAZING = 0.02
+"""Sine of half the angle below which a wave that turns aside loses no less."""
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """The waves of each link, as a station sees them."""
+    """The waves of each link as a station sees them, each from its front and from behind it."""
 
     level: Float[Tensor, "link wave"]
     """Length of the straight way in plan [m]."""
     bearing: Float[Tensor, "link wave"]
-    """From where the station looks, to the side that is in front of it [rad]."""
-    told: Float[Tensor, "link wave 5"]
-    """Power below the strongest, over free space, bearing, length, and behind the first."""
+    """From where the station looks [rad]."""
+    size: Float[Tensor, "link wave"]
+    """Amplitude."""
+    told: Float[Tensor, "link wave 6"]
+    """Power below the strongest, over free space, bearing, from behind, length, and behind the
+    first."""
     present: Bool[Tensor, "link wave"]
+
+    @property
+    def number(self) -> Int[Tensor, " wave"]:
+        """Of the wave: both sides are one."""
+        return torch.arange(self.level.shape[1], device=self.level.device) // SIDES
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +85,26 @@ class Candidates:
     """[m]."""
     told: Float[Tensor, "link candidate feature"]
     """What a network is told of each, as bounded numbers."""
-    wave: Int[Tensor, " candidate"]
+    wave: Int[Tensor, "link candidate"]
     """Which wave each is of."""
     present: Bool[Tensor, "link candidate"]
 
     @staticmethod
     def join(parts: Sequence[Candidates]) -> Candidates:
-        """Those of all parts; `wave` has no links."""
+        """Those of all parts."""
         return Candidates(
-            *(
-                torch.cat([getattr(p, f.name) for p in parts], 0 if f.name == "wave" else 1)
-                for f in fields(Candidates)
-            )
+            *(torch.cat([getattr(p, f.name) for p in parts], 1) for f in fields(Candidates))
         )
+
+    def compact(self) -> Candidates:
+        """Those that are there first, and no more than the link that has the most needs."""
+        order, _ = _first(self.present)
+
+        def chosen(part: Tensor) -> Tensor:
+            index = order.view(*order.shape, *[1] * (part.dim() - 2))
+            return part.gather(1, index.expand(*order.shape, *part.shape[2:]))
+
+        return Candidates(*(chosen(getattr(self, f.name)) for f in fields(Candidates)))
 
 
 def incoming(sounding: Sounding, found: Sequence[Wave], height: Float[Tensor, " link"]) -> Incoming:
@@ -96,16 +127,30 @@ def incoming(sounding: Sounding, found: Sequence[Wave], height: Float[Tensor, " 
         direction.flatten(),
         rise.repeat_interleave(count),
     )
-    sides = wrap(sides.view(*distance.shape, 2) - pose[:, None, None, 0])
-    bearing = sides.gather(-1, sides.cos().argmax(-1, keepdim=True))[..., 0]
-    level = level.view_as(distance)
+    sides = wrap(sides.view(*distance.shape, SIDES) - pose[:, None, None, 0])
+    order = sides.cos().argsort(-1, descending=True)
+    bearing = sides.gather(-1, order)
     strongest = power.amax(1, keepdim=True)
     present = power > 1e-3 * strongest
     first = torch.where(present, distance, torch.inf).amin(1, keepdim=True)
     decades = torch.log10((power / strongest.clamp(min=1e-30)).clamp(min=1e-3))
     free_space = torch.log10((power * distance.clamp(min=1.0)).clamp(min=1e-12))
-    told = [decades, free_space + 2, bearing, level / FAR, (distance - first).clamp(0, 500) / FAR]
-    return Incoming(level, bearing, torch.stack(told, -1).float(), present)
+    level = level.view_as(distance)
+    behind = torch.tensor([0.0, 1.0], dtype=bearing.dtype, device=bearing.device)
+    of_both = [decades, free_space + 2, bearing, behind, level / FAR]
+    of_both.append((distance - first).clamp(0, 500) / FAR)
+    told = [(t[..., None] if t.dim() == 2 else t).expand_as(bearing) for t in of_both]
+
+    def both(part: Tensor) -> Tensor:
+        return part.repeat_interleave(SIDES, 1)
+
+    return Incoming(
+        both(level),
+        bearing.flatten(1),
+        both(power),
+        torch.stack(told, -1).flatten(1, 2).float(),
+        both(present),
+    )
 
 
 def straight(waves: Incoming) -> Candidates:
@@ -114,10 +159,9 @@ def straight(waves: Incoming) -> Candidates:
     return _candidates(waves, STRAIGHT, place[:, :, None], present=waves.present[:, :, None])
 
 
-def folded(waves: Incoming, seen: Sequence[Echoes], of: Int[Tensor, " link"]) -> Candidates:
+def folded(waves: Incoming, seen: Echoes, of: Int[Tensor, " link"]) -> Candidates:
     """Where each wave has come from if walls are mirrors."""
-    ways = _stacked([one.ways for one in seen], waves.level.device)
-    own = ways[of[:, None], nearest_height(waves.level), nearest_bearing(waves.bearing)]
+    own = seen.ways[of[:, None], nearest_height(waves.level), nearest_bearing(waves.bearing)]
     level = waves.level.float()
     place = own.fold(unfolded(level, waves.bearing.float()), level)
     bounces = F.one_hot(own.legs(level), BOUNCES + 1).float()
@@ -130,52 +174,135 @@ def folded(waves: Incoming, seen: Sequence[Echoes], of: Int[Tensor, " link"]) ->
     )
 
 
-def fanned(waves: Incoming, seen: Sequence[Echoes], of: Int[Tensor, " link"]) -> Candidates:
-    """Where each wave has come from if it turned aside at the edge nearest to its bearing."""
-    device = waves.level.device
-    image, edge, heading = (
-        torch.stack([getattr(one, name) for one in seen]).to(device)
-        for name in ("image", "edge", "heading")
-    )
-    fan = _stacked([one.fan for one in seen], device)
-    images = image[of]
+def fanned(waves: Incoming, seen: Echoes, of: Int[Tensor, " link"]) -> tuple[Candidates, Circles]:
+    """Where each wave has come from if it turned aside at one of the edges nearest to its bearing.
+
+    And the circles on which that is, as long as nothing is in the way.
+    """
+    images = seen.image[of]
     away = images.norm(dim=-1)
     bearing = torch.atan2(images[..., 1], images[..., 0])
-    missed = (bearing[:, None] - waves.bearing.float()[..., None]).abs()
+    missed = wrap(bearing[:, None] - waves.bearing.float()[..., None]).abs()
     level = waves.level.float()
     missed = torch.where(away[:, None] < level[..., None], missed, torch.inf)
-    missed, which = missed.min(-1)
-    left = (level - away.gather(1, which)).clamp(min=0)
-    rows = of[:, None]
-    onward, own = heading[rows, which], fan[rows, which]
-    length = left[..., None].expand(-1, -1, FAN)
-    place = own.fold(edge[rows, which][:, :, None] + length[..., None] * onward, length)
+    missed, which = missed.topk(NEAREST, dim=-1, largest=False)
+    rows = of[:, None, None]
+    before_edge = away.gather(1, which.flatten(1)).view_as(missed)
+    left = (level[..., None] - before_edge).clamp(min=0)
+    edge, arriving, outward = (t[rows, which] for t in (seen.edge, seen.arriving, seen.outward))
+    near = waves.present[..., None] & (missed < MISSED)
+    own = seen.fan[rows, which]
+    heading = headings().to(level.device)
+    length = left[..., None].expand(*left.shape, FAN)
+    place = own.fold(edge[..., None, :] + length[..., None] * heading, length)
     bounced = F.one_hot(own.legs(length), BOUNCES + 1).float()
     alive = before(own.until, length)
-    near = missed < MISSED
-    toward = unfolded(torch.ones_like(level), waves.bearing.float())
-    cosine = (onward * toward[:, :, None]).sum(-1)
-    sine = toward[:, :, None, 0] * onward[..., 1] - toward[:, :, None, 1] * onward[..., 0]
-    turned = [cosine, sine, length / FAR, (missed / MISSED).clamp(max=1)[..., None].expand_as(sine)]
-    told = torch.cat([bounced, alive.float()[..., None], torch.stack(turned, -1)], -1)
-    present = (waves.present & near)[..., None] & alive
+    cosine = arriving @ heading.T
+    # How far a wave bends toward the house: beyond its shadow's border, else not as far.
+    sine = _cross(arriving[..., None, :], heading)
+    aside = sine * _cross(outward, arriving).sign()[..., None]
+    half = ((1 - cosine) / 2).clamp(min=GRAZING**2).sqrt()
+    spread = (before_edge * left * level[..., None]).clamp(min=1).sqrt()
+    lost = torch.log10((waves.size.float()[..., None] * spread).clamp(min=1e-12))[..., None]
+    lost = (lost + torch.log10(half) + BENT).clamp(-3, 3)
+    off = (missed / MISSED).clamp(max=1)[..., None].expand_as(aside)
+    turned = torch.stack([cosine, aside, length / FAR, off, lost], -1)
+    told = torch.cat([bounced, alive.float()[..., None], turned], -1)
+    present = near[..., None] & alive
+    circles = Circles(
+        edge.flatten(1, 2),
+        left.flatten(1),
+        own.since[..., 1].flatten(1, 2),
+        waves.number.repeat_interleave(NEAREST),
+        near.flatten(1),
+    )
+    own_circle = torch.arange(circles.radius.shape[1], device=place.device).repeat_interleave(FAN)
+    crossed = circles.crossed(place.flatten(1, 3), own_circle).view_as(place)
+    place = torch.where((own.legs(length) == 0)[..., None], crossed, place)
     place = torch.where(present[..., None], place, 0.0)
-    return _candidates(waves, FANNED, place, told, present)
+    found = _candidates(waves, FANNED, place.flatten(2, 3), told.flatten(2, 3), present.flatten(2))
+    return found, circles
 
 
-def agreeing(found: Candidates) -> Candidates:
-    """Tells of each candidate how near candidates of other waves are."""
-    apart = torch.cdist(found.place.float(), found.place.float())
-    other = found.wave[:, None] != found.wave
-    apart = torch.where(other & found.present[:, None], apart, torch.inf).amin(-1)
-    near = [torch.exp(-apart / reach) for reach in AGREEING]
-    told = torch.cat([found.told[..., : -len(AGREEING)], torch.stack(near, -1)], -1)
+def fewest_walls(ways: Candidates) -> Int[Tensor, " link"]:
+    """Of the sides of one wave the one whose folded way meets fewer walls, else the front."""
+    bounces = ways.told[..., TOLD_BOUNCES]
+    count: Tensor = (bounces * torch.arange(BOUNCES + 1, device=bounces.device)).sum(-1).argmin(1)
+    return count
+
+
+def agreeing(found: Candidates, circles: Circles | None = None) -> Candidates:
+    """Tells of each candidate how near other waves come: their ends, and circles round edges."""
+    waves = int(found.wave.max()) + 1
+    if circles is not None:
+        waves = max(waves, int(circles.wave.max()) + 1)
+    apart = _apart(found, waves)
+    if circles is not None:
+        apart = torch.minimum(apart, _beside(found, circles, waves))
+    own = F.one_hot(found.wave, waves).bool()
+    apart = apart.masked_fill(own, torch.inf)
+    apart = F.pad(apart, (0, OTHERS), value=torch.inf).topk(OTHERS, dim=-1, largest=False).values
+    near = torch.cat([torch.exp(-apart / reach) for reach in AGREEING], -1)
+    told = torch.cat([found.told[..., :-OF_AGREEING], near], -1)
+    return Candidates(found.place, told, found.wave, found.present)
+
+
+def lit(found: Candidates, seen: Echoes, of: Int[Tensor, " link"]) -> Candidates:
+    """Tells of each candidate by how many bounces waves reach its place, if they do.
+
+    Who stands in sight is heard straight: a wave that bends comes from where it is dark.
+    """
+    cell = square(found.place)
+    squares = seen.lit.flatten(-2)[of]
+    bounces = squares.gather(1, cell.clamp(min=0)).long().masked_fill(cell < 0, DARK)
+    told = F.one_hot(bounces, OF_LIGHT).float()
+    start = FEATURES - OF_AGREEING - OF_LIGHT
+    told = torch.cat([found.told[..., :start], told, found.told[..., start + OF_LIGHT :]], -1)
     return Candidates(found.place, told, found.wave, found.present)
 
 
 def bounded(place: Float[Tensor, "*any 2"]) -> Float[Tensor, "*any 3"]:
     """A place in plan as a network is told it."""
     return torch.cat([place / FAR, place.norm(dim=-1, keepdim=True).clamp(min=1).log10()], -1)
+
+
+def _first(
+    present: Bool[Tensor, "link candidate"],
+) -> tuple[Int[Tensor, "link some"], Bool[Tensor, "link some"]]:
+    """Which are there, no more than the link that has the most needs; and where there are as many.
+
+    At least one, whether it is there or not.
+    """
+    most = max(1, int(present.sum(1).max())) if len(present) else 1
+    order = present.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :most]
+    return order, present.gather(1, order)
+
+
+def _apart(found: Candidates, waves: int) -> Float[Tensor, "link candidate wave"]:
+    """How near the ends of each wave come to each candidate, those of its fans left out [m]."""
+    ends = found.present & (found.told[..., :KINDS].argmax(-1) != FANNED)
+    order, there = _first(ends)
+    place = found.place.gather(1, order[..., None].expand(-1, -1, 2))
+    wave = found.wave.gather(1, order)
+    apart = torch.cdist(found.place, place, compute_mode="donot_use_mm_for_euclid_dist")
+    apart = apart.masked_fill(~there[:, None], torch.inf)
+    nearest = apart.new_full((*apart.shape[:2], waves), torch.inf)
+    return nearest.scatter_reduce(-1, wave[:, None].expand_as(apart), apart, "amin")
+
+
+def _beside(
+    found: Candidates, circles: Circles, waves: int
+) -> Float[Tensor, "link candidate wave"]:
+    """How near each wave's circles come to each candidate that is seen from their centres [m]."""
+    off = circles.off(found.place).abs()
+    nearest = off.new_full((*off.shape[:2], waves), torch.inf)
+    reached: Tensor = nearest.scatter_reduce(-1, circles.wave.expand_as(off), off, "amin")
+    return reached
+
+
+def _cross(first: Float[Tensor, "*any 2"], second: Float[Tensor, "*any 2"]) -> Tensor:
+    """The sine from one direction to another."""
+    return first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
 
 
 def _candidates(
@@ -200,11 +327,5 @@ def _candidates(
     )
     told = F.pad(told, (0, FEATURES - told.shape[-1]))
     assert present is not None
-    wave = torch.arange(count, device=place.device).repeat_interleave(ways)
+    wave = waves.number.repeat_interleave(ways).expand(links, -1)
     return Candidates(place.flatten(1, 2).float(), told.flatten(1, 2), wave, present.flatten(1, 2))
-
-
-def _stacked(folds: Sequence[Folds], device: torch.device) -> Folds:
-    return Folds(
-        *(torch.stack([getattr(one, f.name) for one in folds]).to(device) for f in fields(Folds))
-    )

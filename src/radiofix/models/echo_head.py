@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from radiofix.models.candidates import (
+    BEHIND,
     FANNED,
     FEATURES,
     FOLDED,
@@ -24,6 +25,7 @@ from radiofix.models.candidates import (
     fanned,
     folded,
     incoming,
+    lit,
     straight,
 )
 from radiofix.models.echoes import Echoes, echoes, ground
@@ -36,6 +38,8 @@ from radiofix.types import Sounding, Truth
 
 FIRST_GUESS = {STRAIGHT: 3.0, FOLDED: 6.0, FANNED: -4.0}
 """By which an untrained head takes the strongest wave's folded way, else its straight one."""
+FROM_BEHIND = -6.0
+"""What it holds against a wave's having come from behind the station."""
 A_DECADE = 4.0
 """And how much less it trusts a wave of a tenth of the strongest's amplitude."""
 TURNS = 30
@@ -49,7 +53,7 @@ class WaveHead(FrameHead):
     where the expected distance is least; the covariance is that of the whole.
     """
 
-    def __init__(self, dim: int = 128, waves: int = 3, width: int = 64) -> None:
+    def __init__(self, dim: int = 128, waves: int = 4, width: int = 64) -> None:
         """Takes its size.
 
         Args:
@@ -71,6 +75,7 @@ class WaveHead(FrameHead):
         nn.init.zeros_(self.prior.weight)
         with torch.no_grad():
             self.prior.weight[0, KINDS] = A_DECADE
+            self.prior.weight[0, BEHIND] = FROM_BEHIND
             for kind, logit in FIRST_GUESS.items():
                 self.prior.weight[0, kind] = logit
 
@@ -83,7 +88,7 @@ class WaveHead(FrameHead):
                 waves = strongest_waves(*told, self.waves)
                 height = self.heights(sounding)
                 seen = incoming(sounding, waves, height)
-                found = agreeing(self.candidates(sounding, seen))
+                found = self.candidates(sounding, seen)
             return self._chosen(own, found, features[:, :-1].float(), sounding, height)
 
     def heights(self, sounding: Sounding) -> Float[Tensor, " link"]:
@@ -92,7 +97,7 @@ class WaveHead(FrameHead):
 
     def candidates(self, sounding: Sounding, waves: Incoming) -> Candidates:
         """Where the waves of each link may have come from."""
-        return straight(waves)
+        return agreeing(straight(waves))
 
     def _chosen(
         self,
@@ -135,6 +140,10 @@ class WaveHead(FrameHead):
         return Estimate(position, torch.linalg.cholesky(whole), mixture=mixture)
 
 
+_STACKED = "stacked"
+"""Under which all stations' ways are kept together."""
+
+
 class _Sights(SiteViews):
     """The ways of waves to each station."""
 
@@ -156,13 +165,23 @@ class _Sights(SiteViews):
         found = [known[("ground", *pose)] for pose in poses.tolist()]
         return torch.tensor(found, dtype=torch.float64, device=poses.device)
 
-    def at(self, height: float, poses: Float[Tensor, "station 6"]) -> list[Echoes]:
-        """The ways from users so high over the ground round each station [m]."""
+    def at(
+        self, height: float, poses: Float[Tensor, "station 6"]
+    ) -> tuple[Echoes, Int[Tensor, " station"]]:
+        """The ways from users so high over the ground [m], and in which row each station's are."""
+        kept = self.site.views
         if height != self.height:
-            self.site.views.clear()
+            kept.clear()
             self.height = height
-        found: list[Echoes] = self.views(poses)
-        return found
+        keys = [tuple(pose) for pose in poses.tolist()]
+        rows, stacked = kept.get(_STACKED, ({}, None))
+        if any(key not in rows for key in keys):
+            self.views(poses)
+            known = [key for key in kept if isinstance(kept[key], Echoes)]
+            rows = {key: row for row, key in enumerate(known)}
+            stacked = Echoes.stack([kept[key] for key in known])
+            kept[_STACKED] = rows, stacked
+        return stacked, torch.tensor([rows[key] for key in keys], device=poses.device)
 
 
 class EchoHead(WaveHead):
@@ -172,7 +191,7 @@ class EchoHead(WaveHead):
     """
 
     def __init__(
-        self, dim: int = 128, waves: int = 3, width: int = 64, radius: float = NEAR
+        self, dim: int = 128, waves: int = 4, width: int = 64, radius: float = NEAR
     ) -> None:
         """Takes its size.
 
@@ -188,7 +207,7 @@ class EchoHead(WaveHead):
     def heights(self, sounding: Sounding) -> Float[Tensor, " link"]:
         """The ground round each link's station, and what users have over it [m]."""
         seen, of = self._seen(sounding)
-        return torch.tensor([one.height for one in seen], dtype=torch.float64).to(of.device)[of]
+        return seen.height[of]
 
     def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
         """Takes the users' mean height over the ground from training batches."""
@@ -201,11 +220,14 @@ class EchoHead(WaveHead):
     def candidates(self, sounding: Sounding, waves: Incoming) -> Candidates:
         """Straight ways, ways folded at walls, and ways that turn aside at edges."""
         seen, of = self._seen(sounding)
-        return Candidates.join([straight(waves), folded(waves, seen, of), fanned(waves, seen, of)])
+        aside, circles = fanned(waves, seen, of)
+        found = Candidates.join([straight(waves), folded(waves, seen, of), aside]).compact()
+        return lit(agreeing(found, circles), seen, of)
 
-    def _seen(self, sounding: Sounding) -> tuple[list[Echoes], Int[Tensor, " link"]]:
+    def _seen(self, sounding: Sounding) -> tuple[Echoes, Int[Tensor, " link"]]:
         poses, of = station_poses(sounding)
-        return self.sights.at(float(self.height), poses), of
+        seen, rows = self.sights.at(float(self.height), poses)
+        return seen.to(of.device), rows[of]
 
 
 def median(

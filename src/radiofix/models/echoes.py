@@ -8,22 +8,25 @@ meets folds the rest of it over, as a mirror does; what is left of it at an edge
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from radiofix.models.folds import Folds, before, follow, unfolded
 from radiofix.models.site_map import SiteMap, distance_to
 from radiofix.models.surroundings import in_frame
+from radiofix.physics.rotation import wrap
 
-BEARINGS = 512
-"""Even steps from the array's one end round the front to its other."""
+BEARINGS = 1024
+"""Even steps all round the station, from behind it by its front."""
 HEIGHTS = (50.0, 100.0, 200.0, 400.0)
 """Lengths in plan for which it is worked out over which roofs a way passes [m]."""
 BOUNCES = 3
 """At most, on the way from the station."""
-EDGES = 96
+EDGES = 128
 """That a station sees at most, by itself or in one wall as a mirror: the nearest."""
 FAN = 48
 """Ways that go on from an edge, to all sides."""
@@ -37,82 +40,61 @@ BESIDE = 30.0
 """How much further than the nearest building others tell of a station's ground [m]."""
 INTO = 0.5
 """A way that meets a wall so soon leads into the edge's own house [m]."""
-_AT_ONCE = 60_000
-"""Pairs of a way and a wall that are looked at together: what fits a CPU's cache."""
-
-
-@dataclass(frozen=True, slots=True)
-class Folds:
-    """Ways in plan, in legs from wall to wall; each leg moves points of the straight way.
-
-    That is an isometry of the plane: it takes bearings beside the way's own as well.
-    """
-
-    since: Float[Tensor, "*way leg"]
-    """Length at which each leg begins; infinite: it never does [m]."""
-    until: Float[Tensor, "*way"]
-    """Length at which the last leg meets a wall: what is longer is not known [m]."""
-    turn: Float[Tensor, "*way leg 2 2"]
-    shift: Float[Tensor, "*way leg 2"]
-    """[m]."""
-
-    def __getitem__(self, chosen: object) -> Folds:
-        """Some of the ways."""
-        return Folds(*(getattr(self, f.name)[chosen] for f in fields(self)))
-
-    def legs(self, length: Float[Tensor, "*way"]) -> Int[Tensor, "*way"]:
-        """The leg on which each way ends: how often it was folded."""
-        return (self.since <= length[..., None]).sum(-1) - 1
-
-    def fold(
-        self, straight: Float[Tensor, "*way 2"], length: Float[Tensor, "*way"]
-    ) -> Float[Tensor, "*way 2"]:
-        """Where each way ends.
-
-        Args:
-            straight: where it would end without walls [m].
-            length: of the way [m].
-        """
-        leg = self.legs(length)[..., None]
-        turn = self.turn.gather(-3, leg[..., None, None].expand(*leg.shape, 2, 2))[..., 0, :, :]
-        shift = self.shift.gather(-2, leg[..., None].expand(*leg.shape, 2))[..., 0, :]
-        folded: Tensor = (turn @ straight[..., None])[..., 0] + shift
-        return folded
-
-    def bends(
-        self, straight: Float[Tensor, "*way 2"], length: Float[Tensor, "*way"]
-    ) -> Float[Tensor, "*way point 2"]:
-        """Where each way begins, is folded and ends; once it has ended, that place again.
-
-        Args:
-            straight: where it would end without walls [m].
-            length: of the way [m].
-        """
-        unit = straight / length.clamp(min=1e-6)[..., None]
-        at = torch.minimum(self.since, length[..., None])
-        found = (self.turn @ (unit[..., None, :] * at[..., None])[..., None])[..., 0] + self.shift
-        ended = torch.arange(self.since.shape[-1]) > self.legs(length)[..., None]
-        end = self.fold(straight, length)[..., None, :]
-        return torch.cat([torch.where(ended[..., None], end, found), end], -2)
+CELL, CELLS = 4.0, 256
+"""Size of the squares of which it is kept whether waves reach them [m], and how many a side."""
+LONGEST = 700.0
+"""Ways of which that is kept [m]."""
+DARK = BOUNCES + 1
+"""What is said of squares that no wave reaches but round edges."""
 
 
 @dataclass(frozen=True, slots=True)
 class Echoes:
-    """All ways of waves to one station, in its frame: level, x where it looks."""
+    """All ways of waves to one station, in its frame: level, x where it looks; or to several."""
 
     ways: Folds
     """By height and bearing."""
-    image: Float[Tensor, "edge 2"]
+    image: Float[Tensor, "*station edge 2"]
     """Where edges seem to be, at which ways may turn aside; infinitely far where there are fewer
     [m]."""
-    edge: Float[Tensor, "edge 2"]
+    edge: Float[Tensor, "*station edge 2"]
     """Where they are: elsewhere, if they are seen in a mirror [m]."""
+    arriving: Float[Tensor, "*station edge 2"]
+    """In which direction ways from the station come to each."""
+    outward: Float[Tensor, "*station edge 2"]
+    """And in which direction the open is."""
     fan: Folds
-    """From each edge; lengths count from there."""
-    heading: Float[Tensor, "edge fan 2"]
-    """In which each way goes on."""
-    height: float
+    """From each edge to all sides, see `headings`; lengths count from there."""
+    lit: Int[Tensor, "*station cell cell"]
+    """By how many bounces waves reach each square round the station, x by y; `DARK`: by none."""
+    height: Float[Tensor, "*station"]
     """Of the users that the ways lead to (z in the scene) [m]."""
+
+    @staticmethod
+    def stack(parts: Sequence[Echoes]) -> Echoes:
+        """Those of several stations in rows."""
+        ways, fan = Folds.stack([p.ways for p in parts]), Folds.stack([p.fan for p in parts])
+        return Echoes(
+            ways=ways,
+            fan=fan,
+            **{name: torch.stack([getattr(p, name) for p in parts]) for name in _TENSORS},
+        )
+
+    def to(self, device: torch.device) -> Echoes:
+        """On a device."""
+        return Echoes(
+            ways=self.ways.to(device),
+            fan=self.fan.to(device),
+            **{name: getattr(self, name).to(device) for name in _TENSORS},
+        )
+
+
+_TENSORS = [field.name for field in fields(Echoes) if field.name not in ("ways", "fan")]
+
+
+def headings() -> Float[Tensor, "fan 2"]:
+    """In which direction each way of a fan goes on."""
+    return unfolded(torch.ones(FAN), 2 * math.pi * torch.arange(FAN) / FAN)
 
 
 def ground(near: SiteMap, pose: Float[Tensor, "6"]) -> float:
@@ -138,25 +120,29 @@ def echoes(near: SiteMap, pose: Float[Tensor, "6"], height: float) -> Echoes:
     own, levels = in_frame(near, pose)
     walls, levels = own.float(), levels.float()
     rise = height - float(pose[2])
-    bearing = math.pi * ((torch.arange(BEARINGS) + 0.5) / BEARINGS - 0.5)
-    heading = unfolded(torch.ones_like(bearing), bearing).repeat(len(HEIGHTS), 1)
-    falling = (rise / torch.tensor(HEIGHTS)).repeat_interleave(BEARINGS)
-    begun = torch.zeros_like(falling)
-    ways, met = _follow(walls, levels, torch.zeros_like(heading), heading, falling, begun, BOUNCES)
-    middle = slice(2 * BEARINGS, 3 * BEARINGS)
-    seen = [_edges(walls, ways[middle], heading[middle], met[middle], leg) for leg in (0, 1)]
-    image, edge, outward = (torch.cat(parts) for parts in zip(*seen, strict=True))
+    bearing = 2 * math.pi * ((torch.arange(BEARINGS) + 0.5) / BEARINGS - 0.5)
+    heading = unfolded(torch.ones_like(bearing), bearing)
+    ways, met = _round(walls, levels, heading, rise)
+    middle = 2
+    level = Folds(*(getattr(ways, f.name)[middle] for f in fields(Folds)))
+    seen = [_edges(walls, level, heading, met[middle], leg) for leg in (0, 1)]
+    image, edge, arriving, outward = (torch.cat(parts) for parts in zip(*seen, strict=True))
     order = image.norm(dim=-1).argsort()[:EDGES]
-    image, edge = image[order], edge[order]
-    fan, onward = _fan(walls, levels, edge, outward[order], rise)
-    missing = EDGES - len(edge)
+    missing = EDGES - len(order)
+    edge, outward = edge[order], outward[order]
+
+    def filled(part: Float[Tensor, "some 2"], fill: float = 0.0) -> Float[Tensor, "edge 2"]:
+        return torch.cat([part, part.new_full((missing, 2), fill)])
+
     return Echoes(
-        _shaped(ways, len(HEIGHTS)),
-        torch.cat([image, image.new_full((missing, 2), torch.inf)]),
-        torch.cat([edge, edge.new_zeros(missing, 2)]),
-        fan,
-        onward,
-        height,
+        ways=ways,
+        image=filled(image[order], torch.inf),
+        edge=filled(edge),
+        arriving=filled(arriving[order]),
+        outward=filled(outward),
+        fan=_fan(walls, levels, edge, outward, rise),
+        lit=_lit(ways, heading),
+        height=torch.tensor(height, dtype=torch.float64),
     )
 
 
@@ -168,111 +154,37 @@ def nearest_height(length: Float[Tensor, "*way"]) -> Int[Tensor, "*way"]:
 
 def nearest_bearing(bearing: Float[Tensor, "*way"]) -> Int[Tensor, "*way"]:
     """Which of `BEARINGS` is the nearest."""
-    step = torch.floor((bearing / math.pi + 0.5) * BEARINGS)
-    return step.clamp(0, BEARINGS - 1).long()
+    step = torch.floor((bearing / (2 * math.pi) + 0.5) * BEARINGS)
+    return step.long().remainder(BEARINGS)
 
 
-def _follow(
+def square(place: Float[Tensor, "*point 2"]) -> Int[Tensor, "*point"]:
+    """The square of `lit`, counted through, in which a place is; -1 beyond all."""
+    cell = torch.floor(place / CELL) + CELLS // 2
+    beyond = ((cell < 0) | (cell >= CELLS)).any(-1)
+    return (cell[..., 0] * CELLS + cell[..., 1]).masked_fill(beyond, -1).long()
+
+
+def _round(
     walls: Float[Tensor, "wall 2 2"],
     levels: Float[Tensor, "wall 2"],
-    start: Float[Tensor, "way 2"],
     heading: Float[Tensor, "way 2"],
-    falling: Float[Tensor, " way"],
-    height: Float[Tensor, " way"],
-    bounces: int,
-) -> tuple[Folds, Int[Tensor, "way leg"]]:
-    """Follows ways from wall to wall, and which wall ends each leg (-1: none).
+    rise: float,
+) -> tuple[Folds, Int[Tensor, "height way leg"]]:
+    """Ways to all sides for each of `HEIGHTS`, and the walls that they meet."""
+    # Where no roof is below both ends no way passes over one: all heights are alike.
+    low = bool((levels[:, 1] < max(0.0, rise)).any())
+    count = len(HEIGHTS) if low else 1
+    falling = (rise / torch.tensor(HEIGHTS[:count])).repeat_interleave(len(heading))
+    begun = torch.zeros_like(falling)
+    start = torch.zeros(len(falling), 2)
+    ways, met = follow(walls, levels, start, heading.repeat(count, 1), falling, begun, BOUNCES)
 
-    Args:
-        walls: of which the building lies to the left: they are met from the right.
-        levels: from which height to which each reaches [m].
-        start: where the ways begin [m].
-        heading: where to, of length 1.
-        falling: change of height with length.
-        height: at the beginning [m].
-        bounces: at most.
-    """
-    pieces = max(1, _AT_ONCE // max(1, len(walls)))
-    cut = zip(*(torch.split(t, pieces) for t in (start, heading, falling, height)), strict=True)
-    parts = [_followed(walls, levels, a, b, c, d, bounces) for a, b, c, d in cut]
-    folds = Folds(*(torch.cat([getattr(p, f.name) for p, _ in parts]) for f in fields(Folds)))
-    return folds, torch.cat([met for _, met in parts])
+    def rows(part: Tensor) -> Tensor:
+        shaped = part.view(count, len(heading), *part.shape[1:])
+        return shaped.expand(len(HEIGHTS), *shaped.shape[1:]).contiguous()
 
-
-def _followed(
-    walls: Float[Tensor, "wall 2 2"],
-    levels: Float[Tensor, "wall 2"],
-    start: Float[Tensor, "way 2"],
-    heading: Float[Tensor, "way 2"],
-    falling: Float[Tensor, " way"],
-    height: Float[Tensor, " way"],
-    bounces: int,
-) -> tuple[Folds, Int[Tensor, "way leg"]]:
-    turn = torch.eye(2).repeat(len(start), 1, 1)
-    shift, length = torch.zeros_like(start), torch.zeros_like(falling)
-    since, turns, shifts, met = [length], [turn], [shift], []
-    for bounce in range(bounces + 1):
-        gone, wall = _met(walls, levels, start, heading, falling, height + falling * length)
-        met.append(wall)
-        length = length + gone
-        if bounce < bounces:
-            start, heading, mirror, moved = _mirrored(walls, wall, start, heading, gone)
-            turn = mirror @ turn
-            shift = (mirror @ shift[..., None])[..., 0] + moved
-            since.append(length)
-            turns.append(turn)
-            shifts.append(shift)
-    folds = Folds(torch.stack(since, 1), length, torch.stack(turns, 1), torch.stack(shifts, 1))
-    return folds, torch.stack(met, 1)
-
-
-def _met(
-    walls: Float[Tensor, "wall 2 2"],
-    levels: Float[Tensor, "wall 2"],
-    start: Float[Tensor, "way 2"],
-    heading: Float[Tensor, "way 2"],
-    falling: Float[Tensor, " way"],
-    height: Float[Tensor, " way"],
-) -> tuple[Float[Tensor, " way"], Int[Tensor, " way"]]:
-    """How far each way goes to a wall that it meets from outside, and which; infinite, -1: none."""
-    if not len(walls):
-        return torch.full_like(falling, torch.inf), torch.full(falling.shape, -1)
-    along = walls[:, 1] - walls[:, 0]
-    # Met from outside, a wall's building to its left: the way then crosses it from the right.
-    across = heading[:, :1] * along[:, 1] - heading[:, 1:] * along[:, 0]
-    inward = across < -1e-9
-    across = torch.where(inward, across, -torch.ones_like(across))
-    x = walls[:, 0, 0] - start[:, :1]
-    y = walls[:, 0, 1] - start[:, 1:]
-    gone = (x * along[:, 1] - y * along[:, 0]) / across
-    share = (x * heading[:, 1:] - y * heading[:, :1]) / across
-    top = height[:, None] + falling[:, None] * gone
-    met = inward & (gone > 1e-3) & (share >= 0) & (share <= 1) & (top <= levels[:, 1])
-    nearest, wall = torch.where(met, gone, torch.inf).min(1)
-    return nearest, wall.masked_fill(nearest.isinf(), -1)
-
-
-def _mirrored(
-    walls: Float[Tensor, "wall 2 2"],
-    wall: Int[Tensor, " way"],
-    start: Float[Tensor, "way 2"],
-    heading: Float[Tensor, "way 2"],
-    gone: Float[Tensor, " way"],
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The way behind the wall that it meets, folded over: its start, its heading, the mirror.
-
-    A way that meets none stays as it is, infinitely far ahead of it.
-    """
-    met = wall >= 0
-    where = walls[wall.clamp(min=0)] if len(walls) else start.new_zeros(len(start), 2, 2)
-    along = where[:, 1] - where[:, 0]
-    along = along / along.norm(dim=-1, keepdim=True).clamp(min=1e-9)
-    unit = torch.eye(2, dtype=start.dtype)
-    mirror = torch.where(met[:, None, None], 2 * along[:, :, None] * along[:, None, :] - unit, unit)
-    moved = where[:, 0] - (mirror @ where[:, 0, :, None])[..., 0]
-    start = start + torch.where(met, gone, 0.0)[:, None] * heading
-    heading = (mirror @ heading[..., None])[..., 0]
-    return start, heading, mirror, torch.where(met[:, None], moved, 0.0)
+    return Folds(*(rows(getattr(ways, f.name)) for f in fields(Folds))), rows(met)
 
 
 def _edges(
@@ -281,8 +193,8 @@ def _edges(
     heading: Float[Tensor, "way 2"],
     met: Int[Tensor, "way leg"],
     leg: int,
-) -> tuple[Float[Tensor, "edge 2"], Float[Tensor, "edge 2"], Float[Tensor, "edge 2"]]:
-    """Edges that are seen on a leg: where they seem to be, where they are, and what is outside.
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Edges that are seen on a leg: as `image`, `edge`, `arriving` and `outward` of `Echoes`.
 
     An edge is where one of two neighbouring ways passes a wall that the other meets, or where they
     meet two faces that lean away from each other.
@@ -292,7 +204,7 @@ def _edges(
     at = torch.where(alike & torch.minimum(length[:-1], length[1:]).isfinite())[0]
     if not len(at):
         none = heading.new_zeros(0, 2)
-        return none, none, none
+        return none, none, none, none
     nearer = torch.where(length[at] <= length[at + 1], at, at + 1)
     other = 2 * at + 1 - nearer
     ends = walls[met[nearer, leg]]
@@ -301,7 +213,7 @@ def _edges(
     images = (ends - shift[:, None]) @ turn
     middle = heading[at] + heading[at + 1]
     bearing = torch.atan2(middle[:, 1], middle[:, 0])
-    off = (torch.atan2(images[..., 1], images[..., 0]) - bearing[:, None]).abs()
+    off = wrap(torch.atan2(images[..., 1], images[..., 0]) - bearing[:, None]).abs()
     off, which = off.min(1)
     rows = torch.arange(len(at))
     edge, image = ends[rows, which], images[rows, which]
@@ -315,8 +227,9 @@ def _edges(
     beside = beside / beside.norm(dim=-1, keepdim=True)
     outward = here + torch.where(passed[:, None], beside, there)
     outward = outward / outward.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+    arriving = (turn @ (image / image.norm(dim=-1, keepdim=True))[..., None])[..., 0]
     fits = (off < 2 * math.pi / BEARINGS) & (passed | faced)
-    return image[fits], edge[fits], outward[fits]
+    return image[fits], edge[fits], arriving[fits], outward[fits]
 
 
 def _outward(walls: Float[Tensor, "wall 2 2"], wall: Int[Tensor, " way"]) -> Float[Tensor, "way 2"]:
@@ -342,47 +255,34 @@ def _fan(
     edge: Float[Tensor, "edge 2"],
     outward: Float[Tensor, "edge 2"],
     rise: float,
-) -> tuple[Folds, Float[Tensor, "edge fan 2"]]:
-    """Ways on from edges, at the users' height, and where they head; filled up with none."""
+) -> Folds:
+    """Ways on from edges, at the users' height; filled up with none."""
     count = len(edge)
-    onward = 2 * math.pi * torch.arange(FAN) / FAN
-    heading = unfolded(torch.ones(FAN), onward).expand(count, FAN, 2)
-    start = (edge + ASIDE * outward)[:, None].expand(-1, FAN, -1).reshape(-1, 2)
+    heading = headings().repeat(count, 1)
+    start = (edge + ASIDE * outward).repeat_interleave(FAN, 0)
     low = torch.full((count * FAN,), rise)
-    if not count:
-        start, heading = walls.new_zeros(0, 2), walls.new_zeros(0, FAN, 2)
-    folds, _ = _follow(walls, levels, start, heading.reshape(-1, 2), torch.zeros_like(low), low, 1)
+    folds, _ = follow(walls, levels, start, heading, torch.zeros_like(low), low, 1)
     inside = folds.since[:, 1] < INTO
     folds = Folds(folds.since, folds.until.masked_fill(inside, 0), folds.turn, folds.shift)
-    filled = _shaped(_padded(folds, EDGES * FAN), EDGES)
-    return filled, torch.cat([heading, heading.new_zeros(EDGES - count, FAN, 2)])
+
+    def filled(part: Tensor) -> Tensor:
+        whole = torch.cat([part, part.new_zeros((EDGES - count) * FAN, *part.shape[1:])])
+        return whole.view(EDGES, FAN, *part.shape[1:])
+
+    return Folds(*(filled(getattr(folds, f.name)) for f in fields(Folds)))
 
 
-def _padded(folds: Folds, count: int) -> Folds:
-    """With zeros for ways that are not there."""
-
-    def padded(part: Tensor) -> Tensor:
-        return torch.cat([part, part.new_zeros(count - len(part), *part.shape[1:])])
-
-    return Folds(*(padded(getattr(folds, f.name)) for f in fields(folds)))
-
-
-def _shaped(folds: Folds, rows: int) -> Folds:
-    """In rows of equally many ways."""
-
-    def shaped(part: Tensor) -> Tensor:
-        return part.view(rows, -1, *part.shape[1:])
-
-    return Folds(*(shaped(getattr(folds, f.name)) for f in fields(folds)))
-
-
-def unfolded(
-    level: Float[Tensor, "*way"], bearing: Float[Tensor, "*way"]
-) -> Float[Tensor, "*way 2"]:
-    """Where straight ways end [m]."""
-    return level[..., None] * torch.stack([bearing.cos(), bearing.sin()], -1)
-
-
-def before(until: Float[Tensor, "*way"], length: Float[Tensor, "*way"]) -> Bool[Tensor, "*way"]:
-    """Whether a way ends before it is lost."""
-    return length <= until
+def _lit(ways: Folds, heading: Float[Tensor, "way 2"]) -> Int[Tensor, "cell cell"]:
+    """By how few bounces ways that are up to `LONGEST` long reach each square."""
+    length = torch.arange(CELL / 2, LONGEST, 0.75 * CELL)
+    row = nearest_height(length)
+    found = torch.full((CELLS * CELLS + 1,), DARK, dtype=torch.uint8)
+    straight = length[:, None, None] * heading
+    own = ways[row]
+    far = length[:, None].expand(-1, len(heading))
+    place = own.fold(straight, far)
+    bounces = own.legs(far).masked_fill(~before(own.until, far), DARK).to(torch.uint8)
+    # Beyond all squares is the last one, which is left out.
+    cell = square(place).remainder(len(found))
+    found.scatter_reduce_(0, cell.flatten(), bounces.flatten(), "amin")
+    return found[:-1].view(CELLS, CELLS)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from radiofix.models.candidates import fanned, incoming
-from radiofix.models.echoes import echoes, nearest_bearing, nearest_height, unfolded
+from radiofix.models.candidates import SIDES, fanned, fewest_walls, folded, incoming
+from radiofix.models.echoes import Echoes, echoes, nearest_bearing, nearest_height
+from radiofix.models.folds import unfolded
 from radiofix.models.kriging import to_scene
 from radiofix.models.map_prompt import station_poses
 from radiofix.models.site_map import NEAR, SiteMap
@@ -43,21 +43,28 @@ def followed_waves(
     if len(sounding) != 1:
         raise ValueError(f"waves are followed for one link at a time, got {len(sounding)}")
     poses, of = station_poses(sounding)
-    seen = echoes(site_map.around(poses[0, :3], NEAR), poses[0], height)
+    seen = Echoes.stack([echoes(site_map.around(poses[0, :3], NEAR), poses[0], height)])
     found = strongest_waves(sounding.csi, sounding.frequency, sounding.antenna, count)
-    waves = incoming(sounding, found, sounding.station_position.new_full((1,), height))
-    aside = fanned(waves, [seen], of)
+    heights = sounding.station_position.new_full((1,), height)
 
     def scene(places: Float[Tensor, "place 2"]) -> Float[Tensor, "place 2"]:
         orientation = sounding.station_orientation.expand(len(places), 3)
         return to_scene(places.double(), orientation) + sounding.station_position[:, :2].double()
 
     told = []
-    for wave in torch.where(waves.present[0] & (waves.level[0] > 0))[0].tolist():
-        level, bearing = waves.level[0, wave].float(), waves.bearing[0, wave].float()
+    loudest = sorted(found, key=lambda wave: -float(wave.gain.abs()))
+    heard = incoming(sounding, loudest, heights).present[0, ::SIDES]
+    for wave in (one for one, there in zip(loudest, heard.tolist(), strict=True) if there):
+        waves = incoming(sounding, [wave], heights)
+        side = int(fewest_walls(folded(waves, seen, of)))
+        level, bearing = waves.level[0, side].float(), waves.bearing[0, side].float()
+        if not level > 0:
+            continue
         straight = unfolded(level, bearing)
-        way = seen.ways[nearest_height(level), nearest_bearing(bearing)]
-        turned = aside.place[0, aside.present[0] & (aside.wave == wave)]
+        way = seen.ways[0, nearest_height(level), nearest_bearing(bearing)]
+        aside, _ = fanned(waves, seen, of)
+        kept = aside.present[0].view(SIDES, -1)[side]
+        turned = aside.place[0].view(SIDES, -1, 2)[side][kept]
         told.append(
             FollowedWave(scene(way.bends(straight, level)), scene(straight[None])[0], scene(turned))
         )

@@ -9,14 +9,15 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
+from radiofix.physics.sharpening import Aperture, PlaneWaves, sharpened
 from radiofix.types import SPEED_OF_LIGHT
 
 _IN_CACHE = 64
 """Links whose beams and delays a CPU looks through at a time: more of them only move memory."""
 _FINER = 2
 """Beams and delays that are tried, for each that the array and the band resolve."""
-_RIDGE = 1e-4
-"""Keeps gains of waves that all but coincide finite, as a share of a wave's own energy."""
+_BETWEEN, _LAST = 2, 4
+"""Rounds of sharpening after each new wave, and after the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def strongest_wave(
     beam = row + _vertex(power, row, column, (1, 0))
     bin_ = column + _vertex(power, row, column, (0, 1))
     found = ((beam + 0.5) * (2 / beams) - 1).clamp(-1, 1)
-    spacing = (frequency[:, 1] - frequency[:, 0]) if subcarriers > 1 else frequency.new_ones(())
+    spacing = _spacing(frequency).to(frequency.dtype)
     # The last bins are those just before 0: a user beside the station, not one at the alias.
     share = bin_ / delays
     delay = torch.where(share > 0.95, 0.0, share).clamp(min=0) / spacing
@@ -95,7 +96,7 @@ def strongest_waves(
     antenna: Float[Tensor, "link antenna 3"],
     count: int,
 ) -> list[Wave]:
-    """One after the other, each the strongest of what those before it leave; all gains together.
+    """One after the other, each the strongest of what those before it leave; then all sharpened.
 
     Args:
         csi: zeros where nothing was observed; subcarriers evenly spaced.
@@ -104,20 +105,26 @@ def strongest_waves(
         count: of waves that are looked for.
     """
     seen, left = csi != 0, csi
-    found: list[Wave] = []
-    shapes = csi.new_zeros(len(csi), 0, csi[0].numel())
-    for _ in range(count):
-        wave = strongest_wave(left, frequency, antenna)
-        shape = (steering(wave, frequency, antenna).to(csi.dtype) * seen).flatten(1)
-        shapes = torch.cat([shapes, shape[:, None]], 1)
-        gram = shapes.conj() @ shapes.mT
-        ridge = _RIDGE * gram.diagonal(dim1=-2, dim2=-1).real.amax(-1).clamp(min=1)
-        gram = gram + torch.diag_embed(ridge[:, None].expand(-1, len(found) + 1)).to(gram.dtype)
-        matched = (shapes.conj() @ csi.flatten(1)[..., None])[..., 0]
-        gain = torch.linalg.solve(gram, matched)
-        left = csi - (gain[:, None] @ shapes)[:, 0].view_as(csi)
-        found = [Wave(w.delay, w.direction, g) for w, g in zip([*found, wave], gain.T, strict=True)]
-    return found
+    spacing = _spacing(frequency)
+    aperture = Aperture.of(frequency / spacing[:, None], antenna)
+    observed = seen.sum((1, 2)).clamp(min=1)
+    found = PlaneWaves.none(csi)
+    for wave in range(count):
+        fresh = strongest_wave(left, frequency, antenna)
+        turn, direction = (fresh.delay.double() * spacing)[:, None], fresh.direction[:, None]
+        gain = aperture.match(left, turn, direction.double()) / observed[:, None]
+        found = found.joined(PlaneWaves(turn, direction.double(), gain))
+        found, left = sharpened(csi, aperture, found, _LAST if wave == count - 1 else _BETWEEN)
+    delay = (found.turn / spacing[:, None]).clamp(min=0)
+    gain = aperture.from_origin(found)
+    return [Wave(*parts) for parts in zip(delay.T, found.direction.T, gain.T, strict=True)]
+
+
+def _spacing(frequency: Float[Tensor, "link subcarrier"]) -> Float[Tensor, " link"]:
+    """Of the subcarriers, 1 where there is but one [Hz]."""
+    if frequency.shape[1] == 1:
+        return frequency.new_ones(len(frequency)).double()
+    return (frequency[:, 1] - frequency[:, 0]).double()
 
 
 def steering(

@@ -28,8 +28,12 @@ class FullTuning(Adaptation):
     """Everything learns; a layer's rate is `layer_decay` times that of the layer above."""
 
     layer_decay: float = 1.0
+    factor: float = 1.0
+    """Of the run's rate, for the last layers: a head that is new may learn faster than they."""
 
     def __post_init__(self) -> None:
+        if not 0 < self.factor <= 1:
+            raise ValueError(f"factor must lie in (0, 1], got {self.factor:g}")
         if not 0 < self.layer_decay <= 1:
             raise ValueError(f"layer_decay must lie in (0, 1], got {self.layer_decay:g}")
 
@@ -41,7 +45,7 @@ class FullTuning(Adaptation):
         return tuple(
             Group(
                 tuple(p for p in parameters if depth[id(p[2])] == level),
-                self.layer_decay ** (deepest - level),
+                self.factor * self.layer_decay ** (deepest - level),
             )
             for level in range(deepest + 1)
         )

@@ -15,7 +15,7 @@ from radiofix.benchmark.runs.outcomes import Run
 from radiofix.benchmark.runs.site import Site
 from radiofix.benchmark.sigmap.wrong import elsewhere, no_elsewhere
 from radiofix.data.store import open_paths
-from radiofix.models.candidates import folded, incoming, straight
+from radiofix.models.candidates import fewest_walls, folded, incoming, straight
 from radiofix.models.echoes import Echoes, echoes
 from radiofix.models.heads import Estimate
 from radiofix.models.kriging import to_scene
@@ -63,14 +63,20 @@ class Walls:
         self.known: dict[tuple[float, ...], Echoes] = {}
 
     def place(self, sounding: Sounding, wave: Wave) -> Estimate:
-        """Where each wave has come from, if walls are mirrors."""
+        """Where each wave has come from, if walls are mirrors.
+
+        Of the two sides that the array takes for each other it is the one with fewer walls.
+        """
         poses, of = station_poses(sounding)
         station = sounding.station_position.double()
         height = torch.full_like(station[:, 2], self.height)
         seen = incoming(sounding, [wave], height)
-        own, ways = straight(seen), folded(seen, [self._of(pose) for pose in poses], of)
-        level = torch.where(ways.present, ways.place[:, 0], own.place[:, 0]).double()
-        scene = to_scene(level, sounding.station_orientation)
+        own = straight(seen)
+        ways = folded(seen, Echoes.stack([self._of(pose) for pose in poses]), of)
+        side = fewest_walls(ways)
+        level = torch.where(ways.present[..., None], ways.place, own.place)
+        chosen = level.gather(1, side[:, None, None].expand(-1, 1, 2))[:, 0].double()
+        scene = to_scene(chosen, sounding.station_orientation)
         return Estimate(torch.cat([station[:, :2] + scene, height[:, None]], -1))
 
     def _of(self, pose: Float[Tensor, "6"]) -> Echoes:

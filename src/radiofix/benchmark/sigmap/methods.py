@@ -78,6 +78,8 @@ def _masked(name: str, store: str = WHOLE.store) -> Start:
 
 RATED = {FROZEN: SIGMAP, LOW_RANK: "SigMap-low-rank", FULL: "SigMap-full"}
 """Whose rate of learning an arm takes, so that arms differ in nothing but what they are told."""
+AHEAD = 5.0
+"""How many times faster than an encoder that knows waves a head learns which follows them."""
 TAUGHT_RATE = 3e-4
 """Of networks that place users already (docs/results.md: 1e-4 to 3e-4 were the best)."""
 
@@ -168,7 +170,7 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
             name,
             "radiofix",
             _OURS,
-            start=School(name, _OURS["position"], nano, taught),
+            start=School(name, _OURS["position"], nano, taught, ahead=AHEAD),
             changes=taught,
             placing=True,
             rate=TAUGHT_RATE,

@@ -16,6 +16,7 @@ from radiofix.benchmark.runs.questions import POSITION
 from radiofix.benchmark.runs.recipes import InLesson, changed, teaching
 from radiofix.benchmark.runs.scales import Pace, Scale
 from radiofix.benchmark.runs.site import Site
+from radiofix.benchmark.sigmap.arms import FULL
 from radiofix.data.store import open_paths
 from radiofix.models.localizer import Localizer
 from radiofix.models.parts import Part
@@ -49,6 +50,8 @@ class School:
     """Of the recipe: who tells of the map, and what learns."""
     reader: Part | None = None
     """That asks the walls for each link; None: nobody does."""
+    ahead: float = 1.0
+    """How many times faster than the encoder the head learns, which has more to learn."""
 
     def place(self, method: str, site: Site, seed: int) -> str | None:
         """The folder of the seed."""
@@ -98,11 +101,16 @@ class Schooling:
             site.scale, labels={ALL_LABELS: count}, finetuning=site.scale.schooling, few={}
         )
         content = changed(site.recipe(self.school.recipe), site.scale.sizes.get(self.family, {}))
-        rate = site.scale.schooling["rate"]
+        rate = self.school.ahead * site.scale.schooling["rate"]
         content = teaching(content, LESSON, scale, store, self.seed, rate)
         content["task"] = {"class_path": POSITION.task}
         content["from"] = self.school.start.place(self.school.name, site, self.seed)
         content = {**content, **self.school.changes(LESSON, site)}
+        if self.school.ahead > 1:
+            content["adaptation"] = {
+                "class_path": FULL,
+                "init_args": {"factor": 1 / self.school.ahead},
+            }
         recipe = read_recipe(FinetuneRecipe, content, self.school.recipe)
         return replace(recipe, receiver=InLesson(recipe.receiver, LESSON))
 
