@@ -48,7 +48,7 @@ def echo_head(prior=None, dim=16, waves=2):
             head.prior.weight.zero_()
             head.prior.weight[0, :KINDS] = torch.tensor(prior)
             head.prior.weight[0, BEHIND] = -60.0
-            head.verdict.bias[3:5] = -40.0  # centimetres of spread
+            head.last.bias[3:5] = -40.0  # centimetres of spread
     return head
 
 
@@ -113,11 +113,11 @@ def test_mean_and_covariance_are_those_of_the_mixture():
     sounding = heard()
     torch.manual_seed(1)
     head = WaveHead(16, waves=3, width=8)
-    torch.nn.init.normal_(head.verdict.weight, std=0.3)
+    torch.nn.init.normal_(head.last.weight, std=0.3)
     features = head.penultimate(latent(sounding), sounding)
     own = FrameHead.place(head, features, sounding)
     seen = {}
-    head.verdict.register_forward_hook(lambda _, __, out: seen.setdefault("verdict", out.detach()))
+    head.last.register_forward_hook(lambda _, __, out: seen.setdefault("verdict", out.detach()))
     torch.nn.init.normal_(head.prior.weight, std=0.3)
     whole = head.train().place(features, sounding)
     found = head.candidates(sounding, strongest(sounding, 3, float(head.height)))
@@ -195,7 +195,7 @@ def test_an_untrained_head_takes_the_strongest_waves_folded_way_and_else_the_str
 def test_everything_that_follows_waves_learns():
     sounding = reflected()
     head = echo_head()
-    torch.nn.init.normal_(head.verdict.weight, std=0.1)
+    torch.nn.init.normal_(head.last.weight, std=0.1)
     estimate = head(latent(sounding), sounding)
     (estimate.position.square().mean() + estimate.scale.square().mean()).backward()
     assert all(size > 0 for size in gradient(head).values()), gradient(head)
@@ -206,7 +206,7 @@ def test_the_scene_turned_and_moved_with_its_stations_turns_and_moves_the_fix():
     angle, by = 0.4, (30.0, -70.0, 0.0)
     torch.manual_seed(0)
     head = EchoHead(16, waves=2, width=8)
-    torch.nn.init.normal_(head.verdict.weight, std=0.1)
+    torch.nn.init.normal_(head.last.weight, std=0.1)
     fixes = []
     for site_map, poses in (
         (street(), pose),

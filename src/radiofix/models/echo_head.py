@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from radiofix.models.candidates import (
@@ -42,8 +42,30 @@ FROM_BEHIND = -6.0
 """What it holds against a wave's having come from behind the station."""
 A_DECADE = 4.0
 """And how much less it trusts a wave of a tenth of the strongest's amplitude."""
+LAYERS = 2
+"""Of comparing candidates with each other."""
 TURNS = 30
 """Of Weiszfeld's iteration: then places that agree to metres have been found to centimetres."""
+
+
+class Comparing(nn.Module):
+    """Changes what is thought of each candidate by itself and by all that are there."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.own = nn.Linear(width, width)
+        self.all = nn.Linear(2 * width, width)
+
+    def forward(
+        self, each: Float[Tensor, "link part width"], present: Bool[Tensor, "link part"]
+    ) -> Float[Tensor, "link part width"]:
+        """Adds what their mean and their largest say, then what each says."""
+        active, there = F.gelu(each), present[..., None]
+        mean = (active * there).sum(1) / there.sum(1).clamp(min=1)
+        largest = active.masked_fill(~there, -torch.inf).amax(1)
+        each = each + self.all(torch.cat([mean, largest], -1))[:, None]
+        changed: Tensor = each + self.own(F.gelu(each))
+        return changed
 
 
 class WaveHead(FrameHead):
@@ -67,10 +89,10 @@ class WaveHead(FrameHead):
         self.waves = waves
         self.of_summary = nn.Linear(dim, width)
         self.of_candidate = nn.Linear(FEATURES, width)
-        self.weighing = nn.Sequential(nn.GELU(), nn.Linear(width, width), nn.GELU())
-        self.verdict = nn.Linear(width, 6)
-        nn.init.zeros_(self.verdict.weight)
-        nn.init.zeros_(self.verdict.bias)
+        self.weighing = nn.ModuleList(Comparing(width) for _ in range(LAYERS))
+        self.verdict = nn.Sequential(nn.GELU(), nn.Linear(width, 6))
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
         self.prior = nn.Linear(FEATURES, 1, bias=False)
         nn.init.zeros_(self.prior.weight)
         with torch.no_grad():
@@ -78,6 +100,13 @@ class WaveHead(FrameHead):
             self.prior.weight[0, BEHIND] = FROM_BEHIND
             for kind, logit in FIRST_GUESS.items():
                 self.prior.weight[0, kind] = logit
+
+    @property
+    def last(self) -> nn.Linear:
+        """The layer that says each candidate's weight, correction and spread."""
+        last = self.verdict[-1]
+        assert isinstance(last, nn.Linear)
+        return last
 
     def place(self, features: Float[Tensor, "link dim"], sounding: Sounding) -> Estimate:
         """Position and covariance in the scene."""
@@ -115,10 +144,11 @@ class WaveHead(FrameHead):
         mine[..., OWN] = 1.0
         mine[..., TOLD_PLACE] = bounded(away.detach()[:, None]).float()
         told = torch.cat([mine, found.told], 1)
-        verdict = self.verdict(
-            self.weighing(self.of_summary(features)[:, None] + self.of_candidate(told))
-        )
         present = F.pad(found.present, (1, 0), value=True)
+        each = self.of_summary(features)[:, None] + self.of_candidate(told)
+        for layer in self.weighing:
+            each = layer(each, present)
+        verdict = self.verdict(each)
         logit = verdict[..., 0] + self.prior(told)[..., 0]
         weight = logit.masked_fill(~present, -torch.inf).log_softmax(-1).double()
         # The network's own place has a correction and a spread already.
