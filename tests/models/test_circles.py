@@ -26,7 +26,7 @@ def ways(radius):
     return radius * headings()[None]
 
 
-FIRST = torch.zeros(FAN, dtype=torch.long)
+FIRST = torch.zeros(1, FAN, dtype=torch.long)
 CENTRES, RADII = [[0.0, 0.0], [100.0, 0.0]], [80.0, 60.0]
 """80, 60, 100: they cross at (64, 48) and (64, -48)."""
 
@@ -54,7 +54,7 @@ def test_of_several_crossings_within_the_gap_the_nearest_is_taken():
     # Circles from far away in the direction of y run almost straight, at 0.3 and 0.4 gaps.
     centres = [[0.0, 0.0], [0.0, 1000.3 * gap], [0.0, 1000.4 * gap]]
     far = circles(centres, [80.0, 1000 * gap, 1000 * gap], [0, 1, 2], sight=1e6)
-    found = far.crossed(ways(80.0)[:, :1], FIRST[:1])
+    found = far.crossed(ways(80.0)[:, :1], FIRST[:, :1])
     # And as much higher as that circle bends down over 80 m.
     bend = 80.0**2 / (2 * 1000 * gap)
     assert float(found[0, 0, 1]) == pytest.approx(0.3 * gap + bend, rel=0.01)

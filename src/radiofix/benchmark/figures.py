@@ -17,6 +17,8 @@ from radiofix.benchmark.runs.protocols import Protocol
 from radiofix.benchmark.runs.subject import Subject
 
 Array = NDArray[np.float64]
+COLOURS = 6
+"""That a picture tells apart."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,19 @@ class Figure:
         there = {cell.method for cell in self.at(split)}
         return tuple(name for name in self.looks if name in there)
 
+    def drawn(self, split: str, method: str) -> tuple[int, int]:
+        """Colour and dashes of a method: its family's and its own in it.
+
+        Where most methods are of few families, or families are more than colours, each has a
+        colour of its own instead.
+        """
+        there = self.methods(split)
+        families = {self.looks[name][0] for name in there}
+        if 2 * len(families) > len(there) and max(families) < COLOURS:
+            return self.looks[method]
+        index = there.index(method)
+        return index % COLOURS, index // COLOURS
+
     def printed(self, split: str, method: str) -> dict[float, tuple[Printed, ...]]:
         """What the paper says of a method along the axis, whether we have run it or not."""
         if not self.protocol.compares(method):
@@ -160,33 +175,32 @@ class Figure:
         return tuple(
             Panel(
                 f"split {split}",
-                tuple(line(name, self.of(split, name)) for name in self.methods(split)),
+                tuple(line(split, name, self.of(split, name)) for name in self.methods(split)),
             )
             for split in self.protocol.splits
             if self.at(split)
         )
 
-    def _curve(self, name: str, cells: Sequence[Cell]) -> Line:
+    def _curve(self, split: str, name: str, cells: Sequence[Cell]) -> Line:
         value, low, high = (
             np.array(v)
             for v in ([c.value for c in cells], *zip(*(c.interval for c in cells), strict=True))
         )
         marks = tuple(
             (x, paper.low)
-            for x, paper in self.stated(cells[0].split, name).items()
+            for x, paper in self.stated(split, name).items()
             if paper.low == paper.high
         )
-        return Line(
-            name, *self.looks[name], np.array([c.x for c in cells]), value, low, high, marks
-        )
+        x = np.array([c.x for c in cells])
+        return Line(name, *self.drawn(split, name), x, value, low, high, marks)
 
-    def _distribution(self, name: str, cells: Sequence[Cell]) -> Line:
+    def _distribution(self, split: str, name: str, cells: Sequence[Cell]) -> Line:
         (cell,) = cells
         error, share = metrics.distribution(cell.error)
         paper = cell.paper
         drawn = paper is not None and paper.statistic == "p50" and paper.low == paper.high
         marks = ((paper.low, 0.5),) if drawn and paper is not None else ()
-        return Line(name, *self.looks[name], error, share, marks=marks)
+        return Line(name, *self.drawn(split, name), error, share, marks=marks)
 
 
 def printed_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -88,6 +88,8 @@ class Candidates:
     wave: Int[Tensor, "link candidate"]
     """Which wave each is of."""
     present: Bool[Tensor, "link candidate"]
+    circle: Int[Tensor, "link candidate"]
+    """That it is on, round an edge; -1: on none."""
 
     @staticmethod
     def join(parts: Sequence[Candidates]) -> Candidates:
@@ -216,12 +218,21 @@ def fanned(waves: Incoming, seen: Echoes, of: Int[Tensor, " link"]) -> tuple[Can
         waves.number.repeat_interleave(NEAREST),
         near.flatten(1),
     )
-    own_circle = torch.arange(circles.radius.shape[1], device=place.device).repeat_interleave(FAN)
-    crossed = circles.crossed(place.flatten(1, 3), own_circle).view_as(place)
-    place = torch.where((own.legs(length) == 0)[..., None], crossed, place)
     place = torch.where(present[..., None], place, 0.0)
     found = _candidates(waves, FANNED, place.flatten(2, 3), told.flatten(2, 3), present.flatten(2))
-    return found, circles
+    circle = torch.arange(circles.radius.shape[1], device=level.device).repeat_interleave(FAN)
+    straight_on = (own.legs(length) == 0).flatten(1)
+    return replace(found, circle=circle.where(straight_on, -1)), circles
+
+
+def crossing(found: Candidates, circles: Circles) -> Candidates:
+    """Moves who is on a circle to where the nearest of another wave crosses it."""
+    moved = circles.crossed(found.place, found.circle.clamp(min=0))
+    chosen = (found.circle >= 0) & found.present
+    place = torch.where(chosen[..., None], moved, found.place)
+    told = found.told.clone()
+    told[..., TOLD_PLACE] = bounded(place)
+    return replace(found, place=place, told=told)
 
 
 def fewest_walls(ways: Candidates) -> Int[Tensor, " link"]:
@@ -244,7 +255,7 @@ def agreeing(found: Candidates, circles: Circles | None = None) -> Candidates:
     apart = F.pad(apart, (0, OTHERS), value=torch.inf).topk(OTHERS, dim=-1, largest=False).values
     near = torch.cat([torch.exp(-apart / reach) for reach in AGREEING], -1)
     told = torch.cat([found.told[..., :-OF_AGREEING], near], -1)
-    return Candidates(found.place, told, found.wave, found.present)
+    return replace(found, told=told)
 
 
 def lit(found: Candidates, seen: Echoes, of: Int[Tensor, " link"]) -> Candidates:
@@ -258,7 +269,7 @@ def lit(found: Candidates, seen: Echoes, of: Int[Tensor, " link"]) -> Candidates
     told = F.one_hot(bounces, OF_LIGHT).float()
     start = FEATURES - OF_AGREEING - OF_LIGHT
     told = torch.cat([found.told[..., :start], told, found.told[..., start + OF_LIGHT :]], -1)
-    return Candidates(found.place, told, found.wave, found.present)
+    return replace(found, told=told)
 
 
 def bounded(place: Float[Tensor, "*any 2"]) -> Float[Tensor, "*any 3"]:
@@ -328,4 +339,10 @@ def _candidates(
     told = F.pad(told, (0, FEATURES - told.shape[-1]))
     assert present is not None
     wave = waves.number.repeat_interleave(ways).expand(links, -1)
-    return Candidates(place.flatten(1, 2).float(), told.flatten(1, 2), wave, present.flatten(1, 2))
+    return Candidates(
+        place.flatten(1, 2).float(),
+        told.flatten(1, 2),
+        wave,
+        present.flatten(1, 2),
+        torch.full_like(wave, -1),
+    )

@@ -35,9 +35,9 @@ class Circles:
 
     def off(self, place: Float[Tensor, "link place 2"]) -> Float[Tensor, "link place circle"]:
         """How far outside each circle each place is; infinite where it is not in sight [m]."""
-        away = place[:, :, None] - self.centre[:, None]
-        distance = away.norm(dim=-1)
-        way = torch.round(torch.atan2(away[..., 1], away[..., 0]) * (FAN / (2 * math.pi)))
+        x, y = (place[:, :, None, axis] - self.centre[:, None, :, axis] for axis in (0, 1))
+        distance = (x.square() + y.square()).sqrt()
+        way = torch.round(torch.atan2(y, x) * (FAN / (2 * math.pi)))
         way = way.long().remainder(FAN)
         sight = self.seen[:, None].expand(-1, way.shape[1], -1, -1).gather(-1, way[..., None])
         there = self.present[:, None] & (distance <= sight[..., 0] + CLEAR)
@@ -45,7 +45,7 @@ class Circles:
         return off
 
     def crossed(
-        self, place: Float[Tensor, "link place 2"], own: Int[Tensor, " place"]
+        self, place: Float[Tensor, "link place 2"], own: Int[Tensor, "link place"]
     ) -> Float[Tensor, "link place 2"]:
         """Places on circles, moved along them to where the nearest circle of another wave crosses.
 
@@ -55,10 +55,11 @@ class Circles:
             place: on circles [m].
             own: the circle that each is on.
         """
-        centre, radius = self.centre[:, own], self.radius[:, own].clamp(min=1e-3)
+        centre = self.centre.gather(1, own[..., None].expand(-1, -1, 2))
+        radius = self.radius.gather(1, own).clamp(min=1e-3)
         begun = place - centre
         start = torch.atan2(begun[..., 1], begun[..., 0])
-        other = self.wave[own][:, None] != self.wave
+        other = self.wave[own][..., None] != self.wave
         far = self.off(place).masked_fill(~other, torch.inf)
         turn = _toward(place, begun, far, self.centre[:, None])
         _, which = turn.abs().min(-1)
@@ -89,10 +90,9 @@ def _toward(
 
     Infinite where they cross too much aslant, or are out of sight.
     """
-    away = place[:, :, None] - centre
-    away = away / away.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-    tangent = torch.stack([-spoke[..., 1], spoke[..., 0]], -1)
-    slope = (away * tangent[:, :, None]).sum(-1)
+    x, y = (place[:, :, None, axis] - centre[..., axis] for axis in (0, 1))
+    distance = (x.square() + y.square()).sqrt().clamp(min=1e-6)
+    slope = (y * spoke[..., None, 0] - x * spoke[..., None, 1]) / distance
     flat = slope.abs() < ASLANT * spoke.norm(dim=-1, keepdim=True)
     turn = -far / torch.where(flat, 1.0, slope)
     return turn.masked_fill(flat | far.isinf(), torch.inf)

@@ -22,6 +22,7 @@ from radiofix.models.candidates import (
     Incoming,
     agreeing,
     bounded,
+    crossing,
     fanned,
     folded,
     incoming,
@@ -155,8 +156,8 @@ class WaveHead(FrameHead):
         moved = found.place.double() + REACH * verdict[:, 1:, 1:3].double()
         place = torch.cat([away[:, None], moved], 1)
         spread = lower_factor(verdict[:, 1:, 3:].double().flatten(0, 1)).view(*moved.shape, 2)
-        covariance = turn[:, None] @ spread @ spread.mT @ turn[:, None].mT
-        covariance = torch.cat([(own.scale @ own.scale.mT)[:, None], covariance], 1)
+        scale = torch.cat([own.scale[:, None], _turned(spread, turn)], 1)
+        covariance = scale @ scale.mT
         place = station[:, None, :2] + place @ turn.mT
         share = weight.exp()
         # It learns by the mean, whose gradient every place shares, and answers by the median.
@@ -165,7 +166,7 @@ class WaveHead(FrameHead):
         off = place - level[:, None]
         whole = covariance + off[..., :, None] * off[..., None, :]
         whole = (share[..., None, None] * whole).sum(1)
-        mixture = Mixture(weight, place, torch.linalg.cholesky(covariance))
+        mixture = Mixture(weight, place, scale)
         position = torch.cat([level, height[:, None]], -1)
         return Estimate(position, torch.linalg.cholesky(whole), mixture=mixture)
 
@@ -252,7 +253,7 @@ class EchoHead(WaveHead):
         seen, of = self._seen(sounding)
         aside, circles = fanned(waves, seen, of)
         found = Candidates.join([straight(waves), folded(waves, seen, of), aside]).compact()
-        return lit(agreeing(found, circles), seen, of)
+        return lit(agreeing(crossing(found, circles), circles), seen, of)
 
     def _seen(self, sounding: Sounding) -> tuple[Echoes, Int[Tensor, " link"]]:
         poses, of = station_poses(sounding)
@@ -276,6 +277,18 @@ def median(
         pull = share / distance
         found = (pull[..., None] * place).sum(1) / pull.sum(1, keepdim=True)
     return found
+
+
+def _turned(
+    factor: Float[Tensor, "link part 2 2"], turn: Float[Tensor, "link 2 2"]
+) -> Float[Tensor, "link part 2 2"]:
+    """Lower Cholesky factors of covariances that are turned, from theirs before."""
+    first, second = (turn[:, None, None, row] * factor.mT for row in (0, 1))
+    (a, b), (c, d) = first.sum(-1).unbind(-1), second.sum(-1).unbind(-1)
+    size = (a.square() + b.square()).sqrt()
+    lower = torch.stack([size, torch.zeros_like(size)], -1)
+    across = torch.stack([(a * c + b * d) / size, (a * d - b * c).abs() / size], -1)
+    return torch.stack([lower, across], -2)
 
 
 def _level(orientation: Float[Tensor, "link 3"]) -> Float[Tensor, "link 2 2"]:
