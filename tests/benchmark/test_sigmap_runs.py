@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from radiofix.benchmark.contrasts import contrast
+from radiofix.benchmark.figures import COLOURS
 from radiofix.benchmark.pages import html, markdown
 from radiofix.benchmark.report import gather
 from radiofix.benchmark.runs import outcomes
@@ -113,6 +114,15 @@ def test_users_of_all_cities_count_together_where_a_seed_has_asked_in_all(result
     assert len(right.error) == 400
     (alone,) = [c for c in figures["maps-munich"].cells if c.method == RIGHT]
     assert alone.seeds == (0, 1)
+
+
+def test_lines_of_a_picture_can_be_told_apart(results):
+    for figure in gather(results).figures:
+        for panel in figure.panels:
+            looks = {(line.family, line.member) for line in panel.lines}
+            assert len(looks) == len(panel.lines)
+            # Arms are of one family: a colour each.
+            assert len({family for family, _ in looks}) == min(len(looks), COLOURS)
 
 
 def test_the_page_says_what_the_paper_says_and_what_a_map_brought(results):

@@ -24,15 +24,14 @@ from radiofix.models.candidates import (
     FANNED,
     FOLDED,
     KINDS,
-    OF_AGREEING,
     OWN,
     STRAIGHT,
-    TOLD_PLACE,
-    incoming,
+    TOLD,
 )
 from radiofix.models.echo_head import EchoHead, WaveHead, median
 from radiofix.models.echoes import Echoes, ground
 from radiofix.models.frame import FrameHead
+from radiofix.models.incoming import incoming
 from radiofix.models.kriging import to_station
 from radiofix.models.site_map import give_map
 from radiofix.physics.strongest import strongest_waves
@@ -93,7 +92,7 @@ def test_candidates_of_each_kind_are_told_apart_and_those_of_other_waves_bear_th
     found = head.candidates(sounding, incoming(sounding, [first, second], height))
     kind = found.told[..., :KINDS].argmax(-1)
     assert {int(k) for k in kind[found.present].unique()} == {STRAIGHT, FOLDED, FANNED}
-    near, front = found.told[..., -OF_AGREEING], found.told[..., BEHIND] == 0
+    near, front = found.told[..., TOLD["agreeing"].start], found.told[..., BEHIND] == 0
     folded = (kind == FOLDED) & (found.wave == 0) & front & found.present
     astray = (kind == STRAIGHT) & (found.wave == 0) & front
     assert near[folded].min() > 0.8
@@ -106,7 +105,7 @@ def mine(head, own, sounding):
         (own.position - sounding.station_position)[:, :2], sounding.station_orientation
     )
     told = torch.cat([away / 100, away.norm(dim=-1, keepdim=True).clamp(min=1).log10()], -1)
-    return (told.detach().float() @ head.prior.weight[0, TOLD_PLACE].detach()).numpy()
+    return (told.detach().float() @ head.prior.weight[0, TOLD["place"]].detach()).numpy()
 
 
 def test_mean_and_covariance_are_those_of_the_mixture():

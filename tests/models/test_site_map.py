@@ -13,7 +13,7 @@ from miniature import write_miniature
 from models.sites import STATIONS, STREET, USERS, box_meshes, street
 from radiofix.data.store import open_paths
 from radiofix.models.map_reading import outlines, read_map, read_meshes
-from radiofix.models.site_map import CarriedMap, distance_to, give_map, nearest_point
+from radiofix.models.site_map import CarriedMap, distance_to, forget_map, give_map, nearest_point
 from radiofix.models.wrong_maps import cities, exchanged, shuffled, with_buildings_of
 
 
@@ -185,6 +185,19 @@ def test_a_model_carries_its_map_with_its_weights_whatever_its_size():
     give_map(fresh, street(STREET[:2]))
     assert fresh["a"].take().buildings == 2
     assert give_map(nn.Linear(2, 2), site_map) == 0
+
+
+def test_a_model_that_is_to_know_other_sites_forgets_its_own():
+    carrier = nn.ModuleDict({"a": CarriedMap(), "b": nn.Linear(2, 2)})
+    give_map(carrier, street())
+    carrier["a"].views["old"] = 1
+    assert forget_map(carrier) == 1
+    assert carrier["a"].empty
+    assert not carrier["a"].views
+    assert all(not part.numel() for part in carrier["a"].buffers())
+    give_map(carrier, street())
+    assert carrier["a"].take().buildings == 4
+    assert forget_map(nn.Linear(2, 2)) == 0
 
 
 def two_cities():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -24,28 +25,32 @@ from radiofix.models.echoes import (
 )
 from radiofix.models.folds import before, unfolded
 from radiofix.models.frame import FAR
-from radiofix.physics.cones import level_azimuths
+from radiofix.models.incoming import Incoming
 from radiofix.physics.rotation import wrap
-from radiofix.physics.strongest import Wave
-from radiofix.types import Sounding
 
 OWN, STRAIGHT, FOLDED, FANNED = range(4)
 """Kinds of candidates: the network's own, and what became of a wave's straight way."""
 KINDS = 4
-SIDES = 2
-"""An array hears a wave from its front as one that is mirrored in it."""
 AGREEING = (2.0, 8.0, 30.0)
 """Distances within which candidates of different waves bear each other out [m]."""
 OTHERS = 2
 """Waves of which it is told how near they come: those that come nearest."""
-OF_WAVE, OF_PLACE, OF_LIGHT = 6, 3, BOUNCES + 2
-"""Numbers that are told of a candidate's wave, after its kind, and then of its place."""
-TOLD_PLACE = slice(KINDS + OF_WAVE, KINDS + OF_WAVE + OF_PLACE)
-TOLD_BOUNCES = slice(TOLD_PLACE.stop, TOLD_PLACE.stop + BOUNCES + 1)
-BEHIND = KINDS + 3
+_WIDTHS = {
+    "kind": KINDS,
+    "wave": 6,
+    "place": 3,
+    "bounces": BOUNCES + 1,
+    "known": 1,
+    "aside": 5,
+    "light": DARK + 1,
+    "agreeing": OTHERS * len(AGREEING),
+}
+_ENDS = dict(zip(_WIDTHS, accumulate(_WIDTHS.values()), strict=True))
+TOLD = {name: slice(_ENDS[name] - width, _ENDS[name]) for name, width in _WIDTHS.items()}
+"""Where the numbers are that a network is told of a candidate."""
+FEATURES = sum(_WIDTHS.values())
+BEHIND = TOLD["wave"].start + 3
 """Where it is told whether a wave comes from behind."""
-OF_AGREEING = OTHERS * len(AGREEING)
-FEATURES = KINDS + OF_WAVE + OF_PLACE + (BOUNCES + 1) + 1 + 5 + OF_LIGHT + OF_AGREEING
 MISSED = math.radians(4.0)
 """An edge further beside a wave's bearing is none of its own [rad]."""
 NEAREST = 2
@@ -54,27 +59,6 @@ BENT = 3.8
 """Brings the logarithms of what waves lose at edges to about 0."""
 GRAZING = 0.02
 """Sine of half the angle below which a wave that turns aside loses no less."""
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """The waves of each link as a station sees them, each from its front and from behind it."""
-
-    level: Float[Tensor, "link wave"]
-    """Length of the straight way in plan [m]."""
-    bearing: Float[Tensor, "link wave"]
-    """From where the station looks [rad]."""
-    size: Float[Tensor, "link wave"]
-    """Amplitude."""
-    told: Float[Tensor, "link wave 6"]
-    """Power below the strongest, over free space, bearing, from behind, length, and behind the
-    first."""
-    present: Bool[Tensor, "link wave"]
-
-    @property
-    def number(self) -> Int[Tensor, " wave"]:
-        """Of the wave: both sides are one."""
-        return torch.arange(self.level.shape[1], device=self.level.device) // SIDES
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,52 +91,6 @@ class Candidates:
             return part.gather(1, index.expand(*order.shape, *part.shape[2:]))
 
         return Candidates(*(chosen(getattr(self, f.name)) for f in fields(Candidates)))
-
-
-def incoming(sounding: Sounding, found: Sequence[Wave], height: Float[Tensor, " link"]) -> Incoming:
-    """Waves of each link, as its station sees them.
-
-    Args:
-        sounding: of the links.
-        found: one wave of each after the other.
-        height: where they come from (z in the scene) [m].
-    """
-    count = len(found)
-    distance = torch.stack([wave.range.double() for wave in found], 1)
-    direction = torch.stack([wave.direction.double() for wave in found], 1)
-    power = torch.stack([wave.gain.abs().double() for wave in found], 1)
-    pose = sounding.station_orientation.double()
-    rise = height - sounding.station_position.double()[:, 2]
-    level, sides = level_azimuths(
-        pose.repeat_interleave(count, 0),
-        distance.flatten(),
-        direction.flatten(),
-        rise.repeat_interleave(count),
-    )
-    sides = wrap(sides.view(*distance.shape, SIDES) - pose[:, None, None, 0])
-    order = sides.cos().argsort(-1, descending=True)
-    bearing = sides.gather(-1, order)
-    strongest = power.amax(1, keepdim=True)
-    present = power > 1e-3 * strongest
-    first = torch.where(present, distance, torch.inf).amin(1, keepdim=True)
-    decades = torch.log10((power / strongest.clamp(min=1e-30)).clamp(min=1e-3))
-    free_space = torch.log10((power * distance.clamp(min=1.0)).clamp(min=1e-12))
-    level = level.view_as(distance)
-    behind = torch.tensor([0.0, 1.0], dtype=bearing.dtype, device=bearing.device)
-    of_both = [decades, free_space + 2, bearing, behind, level / FAR]
-    of_both.append((distance - first).clamp(0, 500) / FAR)
-    told = [(t[..., None] if t.dim() == 2 else t).expand_as(bearing) for t in of_both]
-
-    def both(part: Tensor) -> Tensor:
-        return part.repeat_interleave(SIDES, 1)
-
-    return Incoming(
-        both(level),
-        bearing.flatten(1),
-        both(power),
-        torch.stack(told, -1).flatten(1, 2).float(),
-        both(present),
-    )
 
 
 def straight(waves: Incoming) -> Candidates:
@@ -230,14 +168,12 @@ def crossing(found: Candidates, circles: Circles) -> Candidates:
     moved = circles.crossed(found.place, found.circle.clamp(min=0))
     chosen = (found.circle >= 0) & found.present
     place = torch.where(chosen[..., None], moved, found.place)
-    told = found.told.clone()
-    told[..., TOLD_PLACE] = bounded(place)
-    return replace(found, place=place, told=told)
+    return _told(replace(found, place=place), "place", bounded(place))
 
 
 def fewest_walls(ways: Candidates) -> Int[Tensor, " link"]:
     """Of the sides of one wave the one whose folded way meets fewer walls, else the front."""
-    bounces = ways.told[..., TOLD_BOUNCES]
+    bounces = ways.told[..., TOLD["bounces"]]
     count: Tensor = (bounces * torch.arange(BOUNCES + 1, device=bounces.device)).sum(-1).argmin(1)
     return count
 
@@ -254,8 +190,7 @@ def agreeing(found: Candidates, circles: Circles | None = None) -> Candidates:
     apart = apart.masked_fill(own, torch.inf)
     apart = F.pad(apart, (0, OTHERS), value=torch.inf).topk(OTHERS, dim=-1, largest=False).values
     near = torch.cat([torch.exp(-apart / reach) for reach in AGREEING], -1)
-    told = torch.cat([found.told[..., :-OF_AGREEING], near], -1)
-    return replace(found, told=told)
+    return _told(found, "agreeing", near)
 
 
 def lit(found: Candidates, seen: Echoes, of: Int[Tensor, " link"]) -> Candidates:
@@ -266,15 +201,21 @@ def lit(found: Candidates, seen: Echoes, of: Int[Tensor, " link"]) -> Candidates
     cell = square(found.place)
     squares = seen.lit.flatten(-2)[of]
     bounces = squares.gather(1, cell.clamp(min=0)).long().masked_fill(cell < 0, DARK)
-    told = F.one_hot(bounces, OF_LIGHT).float()
-    start = FEATURES - OF_AGREEING - OF_LIGHT
-    told = torch.cat([found.told[..., :start], told, found.told[..., start + OF_LIGHT :]], -1)
-    return replace(found, told=told)
+    return _told(found, "light", F.one_hot(bounces, DARK + 1).float())
 
 
 def bounded(place: Float[Tensor, "*any 2"]) -> Float[Tensor, "*any 3"]:
     """A place in plan as a network is told it."""
     return torch.cat([place / FAR, place.norm(dim=-1, keepdim=True).clamp(min=1).log10()], -1)
+
+
+def _told(
+    found: Candidates, name: str, numbers: Float[Tensor, "link candidate number"]
+) -> Candidates:
+    """The same candidates, other numbers told of one thing."""
+    where = TOLD[name]
+    earlier, later = found.told[..., : where.start], found.told[..., where.stop :]
+    return replace(found, told=torch.cat([earlier, numbers, later], -1))
 
 
 def _first(

@@ -17,21 +17,20 @@ from radiofix.models.candidates import (
     KINDS,
     OWN,
     STRAIGHT,
-    TOLD_PLACE,
+    TOLD,
     Candidates,
-    Incoming,
     agreeing,
     bounded,
     crossing,
     fanned,
     folded,
-    incoming,
     lit,
     straight,
 )
 from radiofix.models.echoes import Echoes, echoes, ground
 from radiofix.models.frame import REACH, FrameHead, lower_factor
 from radiofix.models.heads import Estimate, Mixture
+from radiofix.models.incoming import Incoming, incoming
 from radiofix.models.map_prompt import SiteViews, station_poses
 from radiofix.models.site_map import NEAR, SiteMap
 from radiofix.physics.strongest import strongest_waves
@@ -143,7 +142,7 @@ class WaveHead(FrameHead):
         assert own.scale is not None
         mine = torch.zeros(len(away), 1, FEATURES, device=away.device)
         mine[..., OWN] = 1.0
-        mine[..., TOLD_PLACE] = bounded(away.detach()[:, None]).float()
+        mine[..., TOLD["place"]] = bounded(away.detach()[:, None]).float()
         told = torch.cat([mine, found.told], 1)
         present = F.pad(found.present, (1, 0), value=True)
         each = self.of_summary(features)[:, None] + self.of_candidate(told)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from radiofix.models.candidates import SIDES, fanned, fewest_walls, folded, incoming
+from radiofix.models.candidates import fanned, fewest_walls, folded
 from radiofix.models.echoes import Echoes, echoes, nearest_bearing, nearest_height
 from radiofix.models.folds import unfolded
+from radiofix.models.incoming import SIDES, incoming
 from radiofix.models.kriging import to_scene
 from radiofix.models.map_prompt import station_poses
 from radiofix.models.site_map import NEAR, SiteMap

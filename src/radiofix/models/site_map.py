@@ -119,6 +119,12 @@ class CarriedMap(nn.Module):
         self.views: dict[Hashable, Any] = {}
         """What was worked out of this map, by station: forgotten with the map."""
 
+    def drop(self) -> None:
+        """Has no map any more."""
+        for field in dataclasses.fields(SiteMap):
+            setattr(self, field.name, self.get_buffer(field.name)[:0].clone())
+        self.views.clear()
+
     @property
     def empty(self) -> bool:
         """Whether no map was given yet."""
@@ -151,9 +157,25 @@ class CarriedMap(nn.Module):
 
 def give_map(module: object, site_map: SiteMap) -> int:
     """Gives a site's map to every part of a model that carries one; how many there are."""
-    if not isinstance(module, nn.Module):
-        return 0
-    carriers = [part for part in module.modules() if isinstance(part, CarriedMap)]
+    carriers = _carriers(module)
     for carrier in carriers:
         carrier.put(site_map)
     return len(carriers)
+
+
+def forget_map(module: object) -> int:
+    """Takes its site's map from a model that is to know others; how many parts carried one.
+
+    What was taught in many cities is of use elsewhere; their buildings are not, and would travel
+    with its weights.
+    """
+    carriers = _carriers(module)
+    for carrier in carriers:
+        carrier.drop()
+    return len(carriers)
+
+
+def _carriers(module: object) -> list[CarriedMap]:
+    if not isinstance(module, nn.Module):
+        return []
+    return [part for part in module.modules() if isinstance(part, CarriedMap)]

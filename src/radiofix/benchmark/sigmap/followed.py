@@ -15,9 +15,10 @@ from radiofix.benchmark.runs.outcomes import Run
 from radiofix.benchmark.runs.site import Site
 from radiofix.benchmark.sigmap.wrong import elsewhere, no_elsewhere
 from radiofix.data.store import open_paths
-from radiofix.models.candidates import fewest_walls, folded, incoming, straight
+from radiofix.models.candidates import fewest_walls, folded, straight
 from radiofix.models.echoes import Echoes, echoes
 from radiofix.models.heads import Estimate
+from radiofix.models.incoming import incoming
 from radiofix.models.kriging import to_scene
 from radiofix.models.map_prompt import station_poses
 from radiofix.models.map_reading import read_map
