@@ -27,6 +27,7 @@ from radiofix.models.candidates import (
     OWN,
     STRAIGHT,
     TOLD,
+    fanned,
 )
 from radiofix.models.echo_head import EchoHead, WaveHead, median
 from radiofix.models.echoes import Echoes, ground
@@ -97,6 +98,20 @@ def test_candidates_of_each_kind_are_told_apart_and_those_of_other_waves_bear_th
     astray = (kind == STRAIGHT) & (found.wave == 0) & front
     assert near[folded].min() > 0.8
     assert near[astray].max() < 0.1
+
+
+@pytest.mark.filterwarnings("ignore:the station at")
+def test_a_station_far_from_all_houses_follows_waves_straight():
+    head, sounding = echo_head(), reflected()
+    far = torch.tensor([5_000.0, 0.0, 0.0]).double()
+    sounding = replaced(sounding, station_position=sounding.station_position + far)
+    waves = strongest(sounding, 2)
+    found, aside = head.candidates(sounding, waves), fanned(waves, *head._seen(sounding))[0]
+    for told in (found, aside):
+        assert told.told.isfinite().all()
+        assert told.place.isfinite().all()
+    assert not aside.present.any()
+    assert (found.told[found.present][:, :KINDS].argmax(-1) == STRAIGHT).all()
 
 
 def mine(head, own, sounding):

@@ -127,7 +127,8 @@ def fanned(waves: Incoming, seen: Echoes, of: Int[Tensor, " link"]) -> tuple[Can
     missed = torch.where(away[:, None] < level[..., None], missed, torch.inf)
     missed, which = missed.topk(NEAREST, dim=-1, largest=False)
     rows = of[:, None, None]
-    before_edge = away.gather(1, which.flatten(1)).view_as(missed)
+    # Where there are fewer edges the others are infinitely far: their numbers must stay numbers.
+    before_edge = torch.minimum(away.gather(1, which.flatten(1)).view_as(missed), level[..., None])
     left = (level[..., None] - before_edge).clamp(min=0)
     edge, arriving, outward = (t[rows, which] for t in (seen.edge, seen.arriving, seen.outward))
     near = waves.present[..., None] & (missed < MISSED)
