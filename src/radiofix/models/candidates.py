@@ -172,11 +172,10 @@ def crossing(found: Candidates, circles: Circles) -> Candidates:
     return _told(replace(found, place=place), "place", bounded(place))
 
 
-def fewest_walls(ways: Candidates) -> Int[Tensor, " link"]:
-    """Of the sides of one wave the one whose folded way meets fewer walls, else the front."""
-    bounces = ways.told[..., TOLD["bounces"]]
-    count: Tensor = (bounces * torch.arange(BOUNCES + 1, device=bounces.device)).sum(-1).argmin(1)
-    return count
+def likelier_side(ways: Candidates) -> Int[Tensor, " link"]:
+    """Of the sides of one wave the front, unless its way meets a wall and that behind none."""
+    straight_on = ways.told[..., TOLD["bounces"]][..., 0] > 0
+    return (straight_on[:, 1] & ~straight_on[:, 0]).long()
 
 
 def agreeing(found: Candidates, circles: Circles | None = None) -> Candidates:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from radiofix.models.candidates import fanned, fewest_walls, folded
+from radiofix.models.candidates import fanned, folded, likelier_side
 from radiofix.models.echoes import Echoes, echoes, nearest_bearing, nearest_height
 from radiofix.models.folds import unfolded
 from radiofix.models.incoming import SIDES, incoming
@@ -57,7 +57,7 @@ def followed_waves(
     heard = incoming(sounding, loudest, heights).present[0, ::SIDES]
     for wave in (one for one, there in zip(loudest, heard.tolist(), strict=True) if there):
         waves = incoming(sounding, [wave], heights)
-        side = int(fewest_walls(folded(waves, seen, of)))
+        side = int(likelier_side(folded(waves, seen, of)))
         level, bearing = waves.level[0, side].float(), waves.bearing[0, side].float()
         if not level > 0:
             continue

@@ -15,7 +15,7 @@ from radiofix.benchmark.runs.outcomes import Run
 from radiofix.benchmark.runs.site import Site
 from radiofix.benchmark.sigmap.wrong import elsewhere, no_elsewhere
 from radiofix.data.store import open_paths
-from radiofix.models.candidates import fewest_walls, folded, straight
+from radiofix.models.candidates import folded, straight
 from radiofix.models.echoes import Echoes, echoes
 from radiofix.models.heads import Estimate
 from radiofix.models.incoming import incoming
@@ -66,7 +66,8 @@ class Walls:
     def place(self, sounding: Sounding, wave: Wave) -> Estimate:
         """Where each wave has come from, if walls are mirrors.
 
-        Of the two sides that the array takes for each other it is the one with fewer walls.
+        Of the two sides that the array takes for each other it is the front: to choose the other where
+        that one has fewer walls, or is in sight alone, made its errors larger.
         """
         poses, of = station_poses(sounding)
         station = sounding.station_position.double()
@@ -74,10 +75,8 @@ class Walls:
         seen = incoming(sounding, [wave], height)
         own = straight(seen)
         ways = folded(seen, Echoes.stack([self._of(pose) for pose in poses]), of)
-        side = fewest_walls(ways)
-        level = torch.where(ways.present[..., None], ways.place, own.place)
-        chosen = level.gather(1, side[:, None, None].expand(-1, 1, 2))[:, 0].double()
-        scene = to_scene(chosen, sounding.station_orientation)
+        level = torch.where(ways.present[..., None], ways.place, own.place)[:, 0].double()
+        scene = to_scene(level, sounding.station_orientation)
         return Estimate(torch.cat([station[:, :2] + scene, height[:, None]], -1))
 
     def _of(self, pose: Float[Tensor, "6"]) -> Echoes:
