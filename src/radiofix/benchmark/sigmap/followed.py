@@ -66,8 +66,8 @@ class Walls:
     def place(self, sounding: Sounding, wave: Wave) -> Estimate:
         """Where each wave has come from, if walls are mirrors.
 
-        Of the two sides that the array takes for each other it is the front: to choose the other where
-        that one has fewer walls, or is in sight alone, made its errors larger.
+        Of the two sides that the array takes for each other it is the front: to choose the other
+        where that one has fewer walls, or is in sight alone, made its errors larger.
         """
         poses, of = station_poses(sounding)
         station = sounding.station_position.double()
