@@ -165,6 +165,23 @@ def test_what_is_said_of_the_papers_random_split_is_what_its_bench_found():
     assert f"station 3: {one}; four stations: {four:.2f} m." in told
 
 
+def test_what_the_map_of_a_new_city_is_worth_is_as_the_bench_found_it():
+    (figure,) = gather(ROOT / "results/sigmap-laptop", ["maps"]).figures
+    found = {
+        cell.method: (cell.value, float(np.median(cell.error))) for cell in figure.at("region")
+    }
+    mean, middle = found["cities-echoes"]
+    parts = [f"{mean:.1f} m mean, {middle:.1f} at the median"]
+    for told, name in (
+        ("no map {} and {}", "cities-waves"),
+        ("a wrong one {} and {}", "cities-echoes-asked-other"),
+        ("NOMP folded at the walls, {} and {}", "NOMP-map"),
+    ):
+        parts.append(told.format(*(f"{value:.1f}" for value in found[name])))
+    for part in parts:
+        assert part in README, part
+
+
 def labels_at_once():
     """The table of docs/results.md: mean errors by labels, split and method [m]."""
     (figure,) = gather(ROOT / "results/lwlm-laptop", ["fig10b"]).figures
