@@ -182,6 +182,18 @@ def test_what_the_map_of_a_new_city_is_worth_is_as_the_bench_found_it():
         assert part in README, part
 
 
+def test_what_a_new_city_needs_is_told_as_it_was_found():
+    page = (ROOT / "docs/map-prompts.md").read_text()
+    for labels in (0, 100):
+        kept = result(f"radiofix-cities-kept-1-{labels}-labels.json")
+        found = kept["evaluate"]
+        assert f"{found['mean']:.1f}" in page
+        assert f"{found['median']:.2f}" in page
+        assert f"{found['p90']:.1f}" in page
+    assert kept["finetune_seconds_wall"] < 120
+    assert f"{kept['finetune_seconds_wall']:.0f} s on two cores" in page
+
+
 def labels_at_once():
     """The table of docs/results.md: mean errors by labels, split and method [m]."""
     (figure,) = gather(ROOT / "results/lwlm-laptop", ["fig10b"]).figures

@@ -161,7 +161,12 @@ def test_in_many_cities_the_last_step_is_kept(shared):
     for scale in (SMOKE, LAPTOP, PAPER):
         assert scale.schooling["keep"] == "last"
     (school,) = network(RIGHT).preparations(0)
-    assert school.plan(shared).training.keep == "last"
+    recipe = school.plan(shared)
+    assert recipe.training.keep == "last"
+    # The encoder learns at the scale's rate, the head that follows waves ahead of it.
+    slower = recipe.adaptation.build().factor
+    assert recipe.training.rate > shared.scale.schooling["rate"]
+    assert slower * recipe.training.rate == pytest.approx(shared.scale.schooling["rate"])
 
 
 def test_cities_that_are_asked_about_are_none_of_those_learnt_in(tmp_path):

@@ -28,6 +28,7 @@ from radiofix.benchmark.sigmap.protocols import AGENDA, RIGHT
 from radiofix.benchmark.sigmap.scales import LAPTOP
 from radiofix.benchmark.sigmap.subject import ABSOLUTE
 from radiofix.cli import main
+from radiofix.pictures import evidence_view
 
 from .arms import first, network
 from .conftest import RECIPES
@@ -117,6 +118,7 @@ def test_users_of_all_cities_count_together_where_a_seed_has_asked_in_all(result
 
 
 def test_lines_of_a_picture_can_be_told_apart(results):
+    assert len(evidence_view.COLOURS) == COLOURS
     for figure in gather(results).figures:
         for panel in figure.panels:
             looks = {(line.family, line.member) for line in panel.lines}

@@ -114,6 +114,40 @@ def test_a_station_far_from_all_houses_follows_waves_straight():
     assert (found.told[found.present][:, :KINDS].argmax(-1) == STRAIGHT).all()
 
 
+def test_what_a_wave_lost_at_an_edge_is_told_beside_what_a_half_plane_takes():
+    head, sounding = echo_head(), reflected()
+    waves = strongest(sounding, 1)
+    seen, of = head._seen(sounding)
+    found, circles = fanned(waves, seen, of)
+    chosen = (found.circle >= 0) & found.present
+    links, candidates = torch.where(chosen)
+    assert len(links) > 20
+    told = found.told[chosen][:, TOLD["aside"]].numpy()
+    for index, (link, candidate) in enumerate(
+        zip(links.tolist(), candidates.tolist(), strict=True)
+    ):
+        circle = int(found.circle[link, candidate])
+        centre, left = circles.centre[link, circle].numpy(), float(circles.radius[link, circle])
+        onward = (found.place[link, candidate].numpy() - centre) / left
+        side = circle // 2
+        level, size = float(waves.level[link, side]), float(waves.size[link, side])
+        own = np.linalg.norm(seen.edge[of[link]].numpy() - centre, axis=-1) < 1e-3
+        # An edge may be seen twice, in a mirror and by itself: one of both is meant.
+        fits = []
+        for edge in np.flatnonzero(own):
+            arriving = seen.arriving[of[link], edge].numpy()
+            outward = seen.outward[of[link], edge].numpy()
+            half = max(math.sqrt(max(0.0, (1 - arriving @ onward) / 2)), 0.02)
+            spread = math.sqrt((level - left) * left * level)
+            lost = math.log10(size * spread * half) + 3.8
+            # A turn is toward the house if the open lies on its other side.
+            aside = np.array([-arriving[1], arriving[0]])
+            turn, open_ = aside @ onward, aside @ outward
+            fits.append([arriving @ onward, -turn * np.sign(open_), max(-3.0, min(3.0, lost))])
+        expected = told[index][[0, 1, 4]]
+        assert min(np.abs(np.array(fits) - expected).max(1)) < 2e-3
+
+
 def mine(head, own, sounding):
     """What the place of its own is told to be, weighed."""
     away = to_station(

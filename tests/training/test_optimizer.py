@@ -97,6 +97,14 @@ def test_layers_near_the_input_learn_slower():
     assert sum(len(g.parameters) for g in groups) == len(named)
 
 
+def test_a_whole_encoder_learns_slower_than_what_is_new():
+    module = Small()
+    groups = FullTuning(layer_decay=0.5, factor=0.2).adapt(module)
+    assert [g.factor for g in groups] == pytest.approx([0.025, 0.05, 0.1, 0.2])
+    with pytest.raises(ValueError, match=r"factor must lie in \(0, 1\], got 2"):
+        FullTuning(factor=2.0)
+
+
 def test_a_low_rank_update_starts_at_zero_and_merges_into_the_same_outputs():
     module = Small()
     before = copy.deepcopy(module)
