@@ -19,7 +19,7 @@ from radiofix.models.layers import DecoderLayer, EncoderLayer
 from radiofix.training.batches import PretrainBatches
 from radiofix.training.checkpoints import RunFolder
 from radiofix.training.encoding import build
-from radiofix.training.launch import fabric_of
+from radiofix.training.launch import fabric_of, precision_on
 from radiofix.training.loop import Lesson, Loop
 from radiofix.training.optimizer import group
 from radiofix.training.pretrain import PreparedBatches, fit
@@ -50,7 +50,8 @@ class RandomPool:
 
 def measure(recipe: PretrainRecipe, repeats: int, device: str = "cpu") -> dict[str, Any]:
     """Times whole steps of a recipe and its bare layers in turn; medians over the repeats."""
-    fabric = fabric_of(device, 1, recipe.training.precision)
+    precision = precision_on(device.partition(":")[0], recipe.training.precision)
+    fabric = fabric_of(device, 1, precision)
     fabric.launch()
     module = build(recipe).to(fabric.device)
     views = PretrainBatches(
@@ -83,7 +84,7 @@ def measure(recipe: PretrainRecipe, repeats: int, device: str = "cpu") -> dict[s
         "layer_calls": len(bare.calls),
         "tokens": sum(shape[0] * shape[1] for _, shape in bare.calls),
         "parameters": sum(p.numel() for p in module.parameters()),
-        "precision": recipe.training.precision,
+        "precision": precision,
         "compile": recipe.training.compile,
         "device": str(fabric.device)
         if fabric.device.type == "cpu"

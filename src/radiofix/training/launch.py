@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -22,6 +23,10 @@ Result = TypeVar("Result")
 
 # Fabric tells of every process that joins; here, since spawned processes come by this line too.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+
+
+class PrecisionWarning(UserWarning):
+    """Another precision than the recipe's is worked in."""
 
 
 def launch(
@@ -69,8 +74,26 @@ def fabric_of(device: str, processes: int, precision: str) -> Fabric:
         accelerator=kind,
         devices=[int(index)] if index else processes,
         strategy=strategy,
-        precision=precision,  # type: ignore[arg-type]  # a literal of the recipe
+        precision=precision_on(kind, precision),  # type: ignore[arg-type]  # a literal of the recipe
     )
+
+
+def precision_on(kind: str, asked: str) -> str:
+    """The precision that a device works in, which is 32 bits where it only imitates bfloat16."""
+    if asked == "32-true" or has_bfloat16(kind):
+        return asked
+    warnings.warn(
+        f"precision={asked}, but this processor has no bfloat16 and is several times slower at "
+        "imitating it: working in 32 bits",
+        PrecisionWarning,
+        stacklevel=2,
+    )
+    return "32-true"
+
+
+def has_bfloat16(kind: str) -> bool:
+    """Whether a device computes in bfloat16 by itself."""
+    return kind == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def single(settings: Settings, device: str = "cpu") -> Fabric:
