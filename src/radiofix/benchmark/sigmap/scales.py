@@ -80,10 +80,10 @@ LAPTOP = Scale(
     sizes={**LWLM_LAPTOP.sizes, "sigmap": _sigmap(128, 5, 4, 8)},
     pace={
         **LWLM_LAPTOP.pace,
-        "radiofix": Pace(11.0, 0.0020, 0.0015, schooling=0.6),
-        "sigmap": Pace(11.0, 0.0020, 0.0015, pretraining=0.25, schooling=0.6),
+        "radiofix": Pace(11.0, 0.0020, 0.0015, schooling=1.2),
+        "sigmap": Pace(11.0, 0.0020, 0.0015, pretraining=0.25, schooling=1.2),
     },
-    few={**_FEW, "steps": 300, "warmup": 30, "validate_every": 300, "batch": 32},
+    few={**_FEW, "steps": 300, "warmup": 30, "validate_every": 300, "batch": 16},
     few_alone={"steps": 1_200, "warmup": 120, "validate_every": 1_200},
     schooling={
         **LWLM_LAPTOP.finetuning,
