@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from radiofix.benchmark.contrasts import contrast
 from radiofix.benchmark.figures import COLOURS
@@ -28,7 +29,9 @@ from radiofix.benchmark.sigmap.protocols import AGENDA, RIGHT
 from radiofix.benchmark.sigmap.scales import LAPTOP
 from radiofix.benchmark.sigmap.subject import ABSOLUTE
 from radiofix.cli import main
+from radiofix.models.site_map import CarriedMap
 from radiofix.pictures import evidence_view
+from radiofix.training.localizing import pretrained
 
 from .arms import first, network
 from .conftest import RECIPES
@@ -73,6 +76,30 @@ def test_what_is_begun_with_is_made_in_order(place, tmp_path):
         assert expected.ready(fresh)
     assert next(stages) == ()
     assert len(next(stages)) == 1
+
+
+def test_what_is_kept_beside_the_results_is_gone_on_from_elsewhere(place, tmp_path):
+    first = replace(place, work=tmp_path / "work", out=tmp_path / "out", keeps=True)
+    names = ["cities-SigMap", RIGHT]
+    figures = AGENDA.named(["maps-munich"])
+    work(Bench(first, chosen(methods(), names), figures), 1, lambda _: None)
+    elsewhere = replace(first, work=tmp_path / "elsewhere", keeps=False)
+    again = Bench(elsewhere, chosen(methods(), [*names, f"{RIGHT}-asked-other"]), figures)
+    assert again.pretrainings() == ()
+    # The outcomes that are there began with what is kept: else they would be refused.
+    assert [run.method for run in again.left(again.runs())] == [f"{RIGHT}-asked-other"]
+    for name in (f"backbone-{SIGMAP}-cities-seed0", "cities-SigMap-seed0", f"{RIGHT}-seed0"):
+        whole, kept = (pretrained(str(p)) for p in (first.work / "smoke" / name, first.kept(name)))
+        before, after = whole.encoder.state_dict(), kept.encoder.state_dict()
+        learnt = {key for key, _ in whole.encoder.named_parameters()}
+        assert all(torch.equal(after[key], before[key].half().float()) for key in learnt)
+        assert any(not torch.equal(after[key], before[key]) for key in learnt)
+    (map_of_many,), (no_map,) = (
+        [part for part in start.head.modules() if isinstance(part, CarriedMap)]
+        for start in (whole, kept)
+    )
+    assert not map_of_many.empty
+    assert no_map.empty
 
 
 @pytest.fixture

@@ -61,6 +61,11 @@ def _add_arguments(command: argparse.ArgumentParser, stores: str) -> None:
     )
     command.add_argument("--out", type=Path, required=True, help="folder of results, run by run")
     command.add_argument("--work", type=Path, help="where pretraining runs are kept")
+    command.add_argument(
+        "--keep",
+        action="store_true",
+        help="what runs begin with is kept in OUT, at half precision: to go on elsewhere",
+    )
     command.add_argument("--recipes", type=Path, default=Path("recipes"))
     command.add_argument(
         "--pretrained", default="radiofix-nano", help="what radiofix-nano is fine-tuned from"
@@ -225,6 +230,7 @@ def _planned(options: argparse.Namespace) -> Bench:
         recipes=options.recipes,
         agenda=subject.agenda,
         device=options.device,
+        keeps=options.keep,
     )
     methods = chosen(subject.methods(options.pretrained), options.methods)
     return Bench(site, methods, subject.agenda.named(options.only), options.seeds)
@@ -308,6 +314,7 @@ def _command(options: argparse.Namespace) -> str:
         parts += [] if value is None else [f"--{flag} {_name(value)}"]
     more = [f"{name}={_name(path)}" for name, path in key_values(options.stores).items()]
     parts += [f"--stores {' '.join(more)}"] if more else []
+    parts += ["--keep"] if options.keep else []
     parts.append(f"--processes {options.processes}")
     return " ".join(parts)
 

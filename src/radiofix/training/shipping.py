@@ -29,7 +29,7 @@ def ship(
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
     weights = {k: v.detach().cpu().contiguous() for k, v in localizer.state_dict().items()}
-    recipe = {k: _without_way(k, v) for k, v in facts.get("recipe", {}).items()}
+    recipe = {k: without_way(k, v) for k, v in facts.get("recipe", {}).items()}
     config = {
         **facts,
         "recipe": recipe,
@@ -43,7 +43,7 @@ def ship(
     return folder
 
 
-def _without_way(key: str, value: Any) -> Any:
+def without_way(key: str, value: Any) -> Any:
     """Where things lay on the machine that trained is nobody's business."""
     lay = key in ("store", "pretrained", "map") and value is not None
     return Path(value).name if lay else value

@@ -14,6 +14,7 @@ import torch
 from radiofix.benchmark.metrics import nearest
 from radiofix.benchmark.runs import outcomes
 from radiofix.benchmark.runs.answers import ask
+from radiofix.benchmark.runs.keeping import is_kept, keep
 from radiofix.benchmark.runs.learned import Method, held_out_links, labelled_users
 from radiofix.benchmark.runs.lessons import Lesson, Trial
 from radiofix.benchmark.runs.networks import Network
@@ -59,7 +60,7 @@ class Bench:
         for run in self.left((*self.searches(), *self.runs())):
             for preparation in preparations(by_name[run.method], run.seed):
                 made.setdefault(preparation.name, preparation)
-        return tuple(p for p in made.values() if not p.ready(self.site))
+        return tuple(p for p in made.values() if not self._there(p))
 
     def searches(self) -> tuple[Run, ...]:
         """Runs by which rates of learning are chosen, where there is a choice and a label."""
@@ -99,6 +100,10 @@ class Bench:
             yield tuple(partial(prepare, self.site, preparation) for preparation in able)
         yield self._jobs(self.searches())
         yield self._jobs(self.runs())
+
+    def _there(self, preparation: Preparation) -> bool:
+        kept = not self.site.keeps or is_kept(self.site.kept(preparation.name))
+        return kept and preparation.ready(self.site)
 
     def _begun(self, preparation: Preparation) -> bool:
         return preparation.needs is None or preparation.needs.ready(self.site)
@@ -271,10 +276,13 @@ def held() -> float | None:
 
 
 def prepare(site: Site, preparation: Preparation) -> str:
-    """Makes what runs begin with, or tells in one line why not."""
+    """Makes what runs begin with, and keeps it if that is wished; or tells in a line why not."""
     begun = time.perf_counter()
     try:
-        preparation.make(site)
+        if not preparation.ready(site):
+            preparation.make(site)
+        if site.keeps:
+            keep(site.prepared(preparation.name), site.kept(preparation.name))
     except Exception as error:  # as above
         why = " ".join(str(error).split())[:200]
         return f"pretraining of {preparation.name}: failed, {why}"

@@ -9,11 +9,15 @@ from typing import Any
 
 import yaml
 
+from radiofix.benchmark.runs.keeping import is_kept
 from radiofix.benchmark.runs.lessons import Lesson, Users
 from radiofix.benchmark.runs.protocols import Agenda
 from radiofix.benchmark.runs.scales import Scale
 from radiofix.data.store import PathStore, open_paths
 from radiofix.training.users import station_columns
+
+NETWORKS = "networks"
+"""Folder of what is kept, beside the results."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Site:
     recipes: Path
     agenda: Agenda
     device: str = "cpu"
+    keeps: bool = False
+    """Whether what runs begin with is kept beside the results."""
 
     def store(self, users: Users) -> str:
         """The store of some users."""
@@ -53,8 +59,13 @@ class Site:
         return dict(yaml.safe_load(place.read_text()))
 
     def prepared(self, name: str) -> Path:
-        """The folder of a run that others begin with."""
-        return self.work / self.scale.name / name
+        """The folder of a run that others begin with: kept beside the results, or at work."""
+        kept = self.kept(name)
+        return kept if is_kept(kept) else self.work / self.scale.name / name
+
+    def kept(self, name: str) -> Path:
+        """Where such a run's network is kept, if it is."""
+        return self.out / NETWORKS / name
 
 
 def columns(store: PathStore, stations: Sequence[str]) -> list[int]:
