@@ -16,6 +16,7 @@ import shapely
 import torch
 from numpy.typing import NDArray
 
+from radiofix.models.map_sight import expect_sight
 from radiofix.models.site_map import NEAR, SiteMap
 from radiofix.types import Station
 
@@ -81,8 +82,12 @@ class _Building:
     closed: bool
 
 
-def read_map(store: MappedStore) -> SiteMap:
-    """The map of a store, held against its own stations and users.
+def read_map(store: MappedStore, heard: MappedStore | None = None) -> SiteMap:
+    """The map of a store, held against the stations, users and links that it is told for.
+
+    Args:
+        store: with the map.
+        heard: whose channels a model will see; None: the same store.
 
     Raises:
         ValueError: in one line, where there is none or it cannot be that of these stations.
@@ -92,11 +97,15 @@ def read_map(store: MappedStore) -> SiteMap:
         raise ValueError(
             f"{store.path} has no map: trace a scene, or join the meshes of its buildings to it"
         )
-    stations = np.stack([np.asarray(station.position) for station in store.stations])
-    users = np.asarray(store.dataset["user_position"].values, dtype=np.float64)
+    heard = store if heard is None else heard
+    stations = np.stack([np.asarray(station.position) for station in heard.stations])
+    users = np.asarray(heard.dataset["user_position"].values, dtype=np.float64)
     users = users[np.isfinite(users).all(1)]
     step = max(1, len(users) // ASKED)
-    return read_meshes(str(store.path), meshes, stations, users[::step])
+    site_map = read_meshes(str(store.path), meshes, stations, users[::step])
+    if "interactions" in heard.dataset:
+        expect_sight(str(store.path), site_map, heard.dataset)
+    return site_map
 
 
 def read_meshes(name: str, meshes: Meshes, stations: Array, users: Array) -> SiteMap:

@@ -54,7 +54,8 @@ def named(recipe: FinetuneRecipe) -> FinetuneRecipe:
 def tell_map(module: nn.Module, recipe: FinetuneRecipe, store: PathStore) -> None:
     """Gives what carries a map the one that the recipe names, by default the store's own."""
     if any(isinstance(part, CarriedMap) for part in module.modules()):
-        give_map(module, read_map(store if recipe.map is None else open_paths(recipe.map)))
+        mapped = store if recipe.map is None else open_paths(recipe.map)
+        give_map(module, read_map(mapped, store))
     elif recipe.map is not None:
         raise ValueError(
             f"map={recipe.map} is told to nobody: give the recipe a head or a prompter "
