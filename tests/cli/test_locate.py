@@ -12,6 +12,10 @@ import pytest
 from cli.mistakes import mistake
 from miniature import write_miniature
 from radiofix.cli import main
+from radiofix.data.store import open_paths
+from radiofix.models.map_reading import read_map
+from radiofix.serving.on_the_map import OnTheMap, map_round
+from radiofix.serving.sites import Site
 from serving.walks import measured, write_hdf5, write_npz
 
 SITE = """
@@ -49,6 +53,25 @@ def test_a_store_of_paths_is_located_and_what_is_trusted_is_near(capfd, tmp_path
     assert len(rows) == 60
     assert {row["trusted"] for row in rows} <= {"true", "false"}
     assert all(row["source"] == str(store) for row in rows)
+
+
+def test_fixes_are_held_against_the_map_that_is_named(capfd, tmp_path):
+    store = write_miniature(tmp_path / "mini.zarr")
+    as_heard = (store, "--bandwidth", "2e7", "--snr-db", "5")
+    free, held = (table(typed(capfd, *as_heard, *more)) for more in ((), ("--map", store)))
+    places = np.array([[float(row[axis]) for axis in ("x_m", "y_m", "z_m")] for row in free])
+    spread = np.zeros((len(free), 3, 3))
+    for i, j, name in ((0, 0, "xx"), (0, 1, "xy"), (1, 0, "xy"), (1, 1, "yy")):
+        spread[:, i, j] = [float(row[f"covariance_{name}_m2"]) for row in free]
+    spread[:, 2, 2] = 1.0
+    on_the_map = OnTheMap(read_map(open_paths(store)))
+    expected, _, _ = on_the_map.allowed(places, spread, np.ones(len(free), dtype=bool))
+    found = np.array([[float(row[axis]) for axis in ("x_m", "y_m")] for row in held])
+    np.testing.assert_allclose(found, expected[:, :2], atol=2e-3)
+    moved = np.linalg.norm(found - places[:, :2], axis=1) > 0.01
+    assert 0 < moved.sum() < len(moved)
+    with pytest.raises(ValueError, match="has no map"):
+        map_round(open_paths(write_miniature(tmp_path / "bare.zarr", with_map=False)), Site(()))
 
 
 @pytest.mark.parametrize("suffix", ["csv", "geojson", "json"])

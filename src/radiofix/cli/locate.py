@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from radiofix.serving.fixes import Fixes
     from radiofix.serving.geodesy import Origin
     from radiofix.serving.locating import Locates
+    from radiofix.serving.on_the_map import OnTheMap
     from radiofix.serving.soundings import Reading, Source
 
 STANDARD_INPUT = "-"
@@ -59,6 +60,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=Path,
         default=None,
         help="a store, or a JSON or YAML file; None: those in the CSI's own file or store",
+    )
+    command.add_argument(
+        "--map",
+        type=Path,
+        default=None,
+        metavar="STORE",
+        help="inside whose buildings no user stands",
     )
     command.add_argument(
         "--out", type=output_path, default=None, help="by its suffix: ." + ", .".join(FORMATS)
@@ -252,13 +260,24 @@ def _blocks(
     from radiofix.serving.tracking import Motion, smooth
 
     model = _model(options)
+    outdoors = _outdoors(options, first)
 
     def located() -> Iterator[Fixes]:
         yield from locate(model, first.blocks(), device=options.device)
         for source in others:
             yield from locate(model, source.blocks(), device=options.device)
 
-    return smooth(located(), Motion(options.acceleration)) if options.track else located()
+    fixes = located() if outdoors is None else map(outdoors.block, located())
+    return smooth(fixes, Motion(options.acceleration)) if options.track else fixes
+
+
+def _outdoors(options: argparse.Namespace, first: Source) -> OnTheMap | None:
+    if options.map is None:
+        return None
+    from radiofix.data.store import open_paths
+    from radiofix.serving.on_the_map import map_round
+
+    return map_round(open_paths(options.map), first.site)
 
 
 def _model(options: argparse.Namespace) -> Locates:

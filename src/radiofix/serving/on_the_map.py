@@ -10,9 +10,11 @@ import shapely
 import torch
 from numpy.typing import NDArray
 
-from radiofix.models.map_reading import TOUCHING, indoors, outlines
+from radiofix.data.store import PathStore
+from radiofix.models.map_reading import TOUCHING, indoors, outlines, read_meshes
 from radiofix.models.site_map import SiteMap
 from radiofix.serving.fixes import Fixes
+from radiofix.serving.sites import Site
 from radiofix.types import Fix
 
 Array = NDArray[np.float64]
@@ -100,6 +102,14 @@ class OnTheMap:
         free = np.ones(places.shape[0] * places.shape[1], dtype=np.bool_)
         free[inside] = False
         return free.reshape(places.shape[:2])
+
+
+def map_round(store: PathStore, site: Site) -> OnTheMap:
+    """The map of a store, held against the stations of a site that hears users."""
+    if store.map is None:
+        raise ValueError(f"{store.path} has no map: give a store whose buildings are known")
+    nobody = np.zeros((0, 3))
+    return OnTheMap(read_meshes(str(store.path), store.map, site.position.numpy(), nobody))
 
 
 def standard_normal(samples: int) -> Array:
