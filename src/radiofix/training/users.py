@@ -79,7 +79,7 @@ class WithoutSight:
 
     def __call__(self, store: PathStore, users: Rows, stations: Sequence[int]) -> Rows:
         """Users with paths, none of them of no interactions."""
-        if store.measured:
+        if "interactions" not in store.dataset:
             raise ValueError(
                 f"{store.path} is measured CSI, which does not tell who sees a station: "
                 "leave among out"
