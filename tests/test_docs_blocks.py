@@ -98,9 +98,10 @@ def test_a_page_can_be_followed_from_its_top_to_its_end(page, folder, capfd):
 
 
 def all_there(words):
-    """Whether the first thing that a command reads is in the folder."""
-    named = [word for word in words[1:] if re.search(r"\.(zarr|npz|osm|csv)$", word)]
-    return all(Path(word.removeprefix("osm:")).exists() for word in named[:1])
+    """Whether the first thing that a command reads is in the folder, and the run it is to use."""
+    named = [word for word in words[1:] if re.search(r"\.(zarr|npz|osm|csv)$", word)][:1]
+    named += [word for word in words[1:] if word.startswith("runs/")]
+    return all(Path(word.removeprefix("osm:")).exists() for word in named)
 
 
 def test_a_command_that_is_none_is_found_out(capsys):

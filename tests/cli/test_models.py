@@ -1,13 +1,18 @@
 """`pretrain`, `finetune`, `evaluate` and `bench train` as a user types them."""
 
+import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cli.mistakes import mistake
 from miniature import write_miniature
 from radiofix.cli import main
+from radiofix.data.store import open_paths
+from radiofix.physics.arrays import ula
+from radiofix.physics.channel import Channel
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "lwlm" / "smoke.yaml"
 FINETUNE = """
@@ -58,6 +63,48 @@ def test_the_smoke_recipe_learns_and_is_fine_tuned_and_evaluated(capsys, tmp_pat
     status, out = typed(capsys, "evaluate", tmp_path / "b", "--store", store, "--split", "region")
     assert status == 0
     assert "split region, part test" in out
+
+
+def test_arrays_with_some_places_are_imported_learnt_from_judged_and_located(
+    capsys, tmp_path, store
+):
+    links = open_paths(store).links(station=0)
+    position = links.user_position.numpy().copy()
+    position[::4] = np.nan
+    csi = Channel(20e6, 16, ula(8)).synthesize(links).numpy()
+    np.savez(tmp_path / "points.npz", H=csi, place=position)
+    site = tmp_path / "site.zarr"
+    known = ("bandwidth=2e7", "ula_spacing=0.5", "carrier_frequency=3.5e9")
+    axes = ("--axes", "user antenna subcarrier", "--names", "csi=H", "user_position=place")
+    status, _ = typed(
+        capsys,
+        *("import", "arrays", tmp_path / "points.npz", "--out", site, *axes),
+        *("--set", *known, "station_position=[0,0,6]"),
+    )
+    assert status == 0
+    recipe = tmp_path / "finetune.yaml"
+    recipe.write_text(FINETUNE)
+    run = tmp_path / "run"
+    command = ("finetune", recipe, "--store", site, "--from", "radiofix-nano", "--out", run)
+    status, out = typed(capsys, *command, "--labels", 12, "--json")
+    assert status == 0
+    assert json.loads(out)["finished"]
+    status, out = typed(capsys, "evaluate", run, "--store", site, "--json")
+    assert status == 0
+    heard = (open_paths(site).dataset["csi"].values != 0).any((1, 2, 3))
+    tested = open_paths(site).split("random", "test")
+    assert json.loads(out)["answers"] == heard[tested].sum()
+    fixes = tmp_path / "fixes.csv"
+    status, _ = typed(capsys, "locate", site, "--model", run, "--out", fixes)
+    assert status == 0
+    rows = {int(row["user"]): row for row in csv.DictReader(fixes.open())}
+    assert len(rows) == 60
+    away = [
+        np.hypot(float(rows[user]["x_m"]) - place[0], float(rows[user]["y_m"]) - place[1])
+        for user, place in enumerate(links.user_position.tolist())
+        if user in set(tested[heard[tested]])
+    ]
+    assert np.mean(away) == pytest.approx(json.loads(out)["mean"], rel=1e-3)
 
 
 def test_a_run_out_of_time_goes_on_with_resume(capsys, tmp_path, store):

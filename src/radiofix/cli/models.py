@@ -86,7 +86,9 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def _add_run(command: argparse.ArgumentParser) -> None:
     command.add_argument("recipe", metavar="RECIPE", type=Path, help="a YAML file")
-    command.add_argument("--store", default=None, help="of paths; None: the recipe's")
+    command.add_argument(
+        "--store", default=None, help="of paths or measured CSI; None: the recipe's"
+    )
     command.add_argument(
         "--from",
         dest="pretrained",

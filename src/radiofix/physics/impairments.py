@@ -24,6 +24,20 @@ class Faults:
     factor: Complex[Tensor, "link antenna"] | None = None
     """What each antenna's signal is multiplied with."""
 
+    def on(
+        self,
+        csi: Complex[Tensor, "link antenna subcarrier"],
+        frequency: Float[Tensor, "link subcarrier"],
+    ) -> Complex[Tensor, "link antenna subcarrier"]:
+        """Channels that were received already, at frequencies from the carrier [Hz], with them."""
+        turned = csi
+        if self.clock is not None:
+            cycles = frequency.double() * self.clock[:, None]
+            turned = turned * torch.exp(-2j * math.pi * cycles)[:, None]
+        if self.factor is not None:
+            turned = turned * self.factor[:, :, None]
+        return turned.to(csi.dtype)
+
     def block(self, links: slice) -> Faults:
         """The faults of some links."""
         return Faults(

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from radiofix.data.importers.arrays import CSI_NAMES
+from radiofix.data.reception import Reception, in_wavelengths
 from radiofix.data.store import Array
 from radiofix.physics.arrays import ula
 from radiofix.physics.ofdm import subcarrier_index
@@ -23,12 +24,10 @@ from radiofix.serving.soundings import (
     Heard,
     Labels,
     Reading,
-    Reception,
     edges,
     expect_stations,
     heard,
     heard_links,
-    in_wavelengths,
     refuse_of_measured,
 )
 from radiofix.types import Station
@@ -157,7 +156,7 @@ def _reception(
 ) -> Reception:
     carrier = site.carrier_frequency
     return Reception(
-        site,
+        site.stations,
         _frequency(title, found, reading, subcarriers, carrier),
         _antenna(title, found, reading, antennas, carrier),
     )

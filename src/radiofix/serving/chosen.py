@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from radiofix.data.reception import Reception
 from radiofix.data.store import PathStore
-from radiofix.serving.fixes import NO_TRACK
 from radiofix.serving.sites import site_of
-from radiofix.serving.soundings import Labels, Reading, Reception, heard_links
+from radiofix.serving.soundings import Reading
 from radiofix.serving.stores import PathSource, open_store
 from radiofix.types import Sounding, Truth
 
@@ -31,10 +31,8 @@ def chosen_links(store: PathStore, rows: Rows, reading: Reading) -> Sounding:
         return source.channel.sound(paths[paths.present.any(1)], generator)
     csi = store.csi(users=rows)
     site = site_of(store) if reading.site is None else reading.site
-    reception = Reception.of(site, csi.frequency, csi.antenna_position)
-    nobody = Labels(csi.user.numpy(), np.full(len(csi), np.nan), np.full(len(csi), NO_TRACK))
-    name = str(store.path)
-    return heard_links(name, csi.values, reception, csi.station, csi.user, nobody).sounding
+    reception = Reception.of(site.stations, csi.frequency, csi.antenna_position)
+    return reception.sounding(str(store.path), csi.values, csi.station, csi.user)
 
 
 def truth_of(store: PathStore, sounding: Sounding) -> Truth:

@@ -37,11 +37,6 @@ class Site:
         return torch.stack([s.position.double() for s in self.stations])
 
     @property
-    def orientation(self) -> Tensor:
-        """(station, 3) yaw, pitch, roll [rad]."""
-        return torch.stack([s.orientation.double() for s in self.stations])
-
-    @property
     def carrier_frequency(self) -> Tensor:
         """(station,) [Hz]."""
         return torch.tensor([s.carrier_frequency for s in self.stations], dtype=torch.float64)

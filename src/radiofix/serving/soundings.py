@@ -8,19 +8,18 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Complex, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from radiofix.data.reception import Reception
 from radiofix.serving.sites import Site
-from radiofix.types import SPEED_OF_LIGHT, Sounding
+from radiofix.types import Sounding
 
 BLOCK_BYTES = 2**25
 """CSI held at a time, about."""
 BLOCK_USERS = 4096
 """Users held at a time, at most."""
-AMPLITUDES = (1e-14, 1e14)
-"""Largest |csi| of a link between which single precision can square and sum it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +50,6 @@ class Heard:
     fix: NDArray[np.int64]
     """(link,) row of the labels that each link belongs to."""
     labels: Labels
-
-
-@dataclass(frozen=True, slots=True)
-class Reception:
-    """The stations of measured CSI, each with its band and its array."""
-
-    site: Site
-    frequency: Float[Tensor, "station subcarrier"]
-    """From the station's carrier [Hz]."""
-    antenna: Float[Tensor, "station antenna 3"]
-    """In the station's frame [wavelengths]."""
-
-    @classmethod
-    def of(
-        cls,
-        site: Site,
-        frequency: Float[Tensor, " subcarrier"],
-        antenna_position: Float[Tensor, "antenna 3"],
-    ) -> Reception:
-        """From absolute frequencies [Hz] and antenna positions [m] that all stations share."""
-        carrier = site.carrier_frequency
-        return cls(
-            site,
-            frequency.double() - carrier[:, None],
-            in_wavelengths(antenna_position.double(), carrier),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,48 +133,8 @@ def heard_links(
         fix: that each link belongs to, a row of the labels.
         labels: of the fixes.
     """
-    there = (csi != 0).flatten(1).any(1)
-    if not bool(there.all()):
-        csi, station, fix = csi[there], station[there], fix[there]
-    csi = csi.to(torch.complex64)
-    _refuse_broken(name, csi, reception.site, station)
-    sounding = Sounding(
-        csi=csi,
-        frequency=reception.frequency[station].float(),
-        antenna=reception.antenna[station].float(),
-        station_position=reception.site.position[station],
-        station_orientation=reception.site.orientation[station],
-        user=fix,
-        station=station,
-    )
-    return Heard(name, sounding, fix.numpy(), labels)
-
-
-def in_wavelengths(
-    antenna_position: Float[Tensor, "antenna 3"], carrier: Float[Tensor, " station"]
-) -> Float[Tensor, "station antenna 3"]:
-    """Antenna positions [m] in the wavelength of each station's carrier [Hz]."""
-    return antenna_position * (carrier / SPEED_OF_LIGHT)[:, None, None]
-
-
-def _refuse_broken(
-    name: str, csi: Complex[Tensor, "link antenna subcarrier"], site: Site, station: Tensor
-) -> None:
-    if not len(csi):
-        return
-    largest = csi.abs().flatten(1).amax(1)
-    if bool(((largest >= AMPLITUDES[0]) & (largest <= AMPLITUDES[1])).all()):
-        return
-    for wrong, what in (
-        (~torch.isfinite(largest), "is not finite: set what was not measured to 0"),
-        (largest > AMPLITUDES[1], f"exceeds {AMPLITUDES[1]:g}: give it as linear amplitude"),
-        (largest < AMPLITUDES[0], f"stays below {AMPLITUDES[0]:g}: give it as linear amplitude"),
-    ):
-        if bool(wrong.any()):
-            first = site.stations[int(station[wrong.nonzero()[0, 0]])].name
-            raise ValueError(
-                f"{name}: the csi of {int(wrong.sum())} links, the first of station {first}, {what}"
-            )
+    sounding = reception.sounding(name, csi, station, fix)
+    return Heard(name, sounding, sounding.user.numpy(), labels)
 
 
 def edges(rows: int, row_bytes: int) -> list[int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from radiofix.data.reception import Reception
 from radiofix.data.store import Array, PathStore, open_paths
 from radiofix.physics.arrays import ula
 from radiofix.physics.channel import Channel
@@ -19,7 +20,6 @@ from radiofix.serving.soundings import (
     Heard,
     Labels,
     Reading,
-    Reception,
     Source,
     edges,
     expect_stations,
@@ -103,7 +103,7 @@ class MeasuredSource:
             last = min(first + chunk, self.fixes)
             csi = self.store.csi(users=slice(first, last))
             values = csi.values.reshape(last - first, *self.sizes)
-            reception = Reception.of(self.site, csi.frequency, csi.antenna_position)
+            reception = Reception.of(self.site.stations, csi.frequency, csi.antenna_position)
             for start, stop in pairwise(edges(last - first, row)):
                 labels = _labels(self.store, slice(first + start, first + stop))
                 yield heard(self.name, values[start:stop], reception, labels)

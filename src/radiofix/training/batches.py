@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -14,8 +14,9 @@ from torch import Tensor
 from radiofix.objectives.objective import Views
 from radiofix.physics.arrays import ula
 from radiofix.physics.channel import AliasWarning, Channel
-from radiofix.physics.impairments import Impairments
+from radiofix.physics.impairments import Impairments, add_noise, mean_power
 from radiofix.physics.ofdm import Pilots
+from radiofix.training.measured import MeasuredPool, Recorded
 from radiofix.training.pool import Pool
 from radiofix.types import Paths, Sounding, Truth
 
@@ -25,7 +26,11 @@ SURVEYED = 4096
 
 @dataclass(frozen=True)
 class Receiver:
-    """What the stations of a run can be like; each link draws its band and its noise."""
+    """What the stations of a run can be like; each link draws its band and its noise.
+
+    Measured CSI has a band and an array: of what is asked for here, faults and noise come on top
+    of those it has, and what is off the pilots is left out.
+    """
 
     bandwidths: tuple[float, ...] = (10e6,)
     """Each link has one of them [Hz]."""
@@ -62,7 +67,7 @@ class Receiver:
         )
 
     def sound(
-        self, paths: Paths, band: Int[Tensor, " link"], generator: torch.Generator
+        self, links: Paths | Recorded, band: Int[Tensor, " link"], generator: torch.Generator
     ) -> Sounding:
         """The soundings of links, each with one of `bandwidths` and noise of its own."""
         bandwidth = torch.tensor(self.bandwidths, dtype=torch.float64, device=band.device)[band]
@@ -73,12 +78,24 @@ class Receiver:
             noise = low + (high - low) * share
         else:
             noise = self.snr_db
-        return self._through(self.channel(bandwidth, noise), paths, generator)
+        if isinstance(links, Recorded):
+            return self._on_top(links.sounding, noise, generator)
+        return self._through(self.channel(bandwidth, noise), links, generator)
 
-    def ideal(self, paths: Paths) -> Sounding:
-        """The links at the widest bandwidth, without noise, faults, or gaps between pilots."""
+    def ideal(self, links: Paths | Recorded) -> Sounding:
+        """The links at the widest bandwidth, without noise, faults, or gaps between pilots.
+
+        Measured ones are handed on as they are.
+        """
+        if isinstance(links, Recorded):
+            return links.sounding
         widest = Channel(max(self.bandwidths), self.subcarriers, ula(self.antennas, self.spacing))
-        return self._through(widest, paths, None)
+        return self._through(widest, links, None)
+
+    @property
+    def faultless(self) -> Receiver:
+        """The same without noise and faults."""
+        return replace(self, snr_db=None, impairments=None)
 
     def _through(
         self, channel: Channel, paths: Paths, generator: torch.Generator | None
@@ -88,16 +105,40 @@ class Receiver:
             warnings.simplefilter("ignore", AliasWarning)
             return channel.sound(self.chosen(paths), generator)
 
+    def _on_top(
+        self, sounding: Sounding, snr_db: float | Tensor | None, generator: torch.Generator
+    ) -> Sounding:
+        """Measured links with faults and noise beside their own."""
+        seen = sounding.csi != 0
+        antennas, subcarriers = seen.shape[1:]
+        faults = self.impairments or Impairments()
+        drawn = faults.draw(sounding.user, sounding.station, antennas, generator)
+        csi = drawn.on(sounding.csi, sounding.frequency)
+        if snr_db is not None:
+            share = seen.flatten(1).double().mean(1)
+            ratio = 10 ** (-torch.as_tensor(snr_db, device=share.device) / 10)
+            csi = add_noise(csi, mean_power(csi) / share * ratio, generator)
+        if self.pilots is not None:
+            seen = seen & self.pilots.mask(antennas, subcarriers, csi.device)
+        return sounding.with_csi(csi * seen)
+
     def chosen(self, paths: Paths) -> Paths:
         """The paths that are used."""
         return paths if self.paths is None else paths.strongest(self.paths)
 
 
 def warn_of_aliases(receiver: Receiver, pool: Pool) -> None:
-    """Warns, once for a run, where delays are too long for the widest spacing of the pilots."""
+    """Warns, once for a run, where delays are too long for the widest spacing of the pilots.
+
+    Of measured CSI delays are not known.
+    """
+    if isinstance(pool, MeasuredPool):
+        return
     users = torch.arange(min(SURVEYED, len(pool.reachable)), device=pool.reachable.device)
     row, station = pool.reachable[users].nonzero(as_tuple=True)
-    longest = float(receiver.chosen(pool.take(row, station)).delay.max())
+    links = pool.take(row, station)
+    assert isinstance(links, Paths)
+    longest = float(receiver.chosen(links).delay.max())
     every = (receiver.pilots or Pilots()).every_subcarrier
     spacing = max(receiver.bandwidths) / receiver.subcarriers * every
     if longest * spacing > 1:
@@ -216,18 +257,19 @@ class PretrainBatches:
         """
         user = self.epochs.draw(generator)
         reachable = self.pool.reachable[user][:, :, None]
-        bands = len(self.receiver.bandwidths)
+        measured = isinstance(self.pool, MeasuredPool)
+        bands = 1 if measured else len(self.receiver.bandwidths)
         shape = (len(user), reachable.shape[1], bands)
         station, band = _draw_one(reachable.expand(shape), generator)
         partners = self.partner.allowed(station, band, shape[1], bands) & reachable
         itself = ~AnyOther().allowed(station, band, shape[1], bands)
         nobody = ~partners.flatten(1).any(-1)[:, None, None]
         station_2, band_2 = _draw_one(partners | (itself & nobody), generator)
-        paths = self.pool.take(user, station)
+        links = self.pool.take(user, station)
         return Views(
-            first=self.receiver.sound(paths, band, generator),
+            first=self.receiver.sound(links, band, generator),
             second=self.receiver.sound(self.pool.take(user, station_2), band_2, generator),
-            widest=self.receiver.ideal(paths),
+            widest=self.receiver.ideal(links),
             place=None if self.place is None else self.place[user],
         )
 
@@ -250,17 +292,24 @@ class LabelledBatches:
         Links of one user follow each other.
         """
         user = self.epochs.draw(generator)
-        return self._links(user, self._kept(self.pool.reachable[user], generator), generator)
+        kept = self._kept(self.pool.reachable[user], generator)
+        return self._links(user, kept, self.receiver, generator)
 
     def all(self, generator: torch.Generator) -> list[tuple[Sounding, Truth]]:
         """Every user's links to all stations, batch by batch, in the order of the store."""
         return list(self.each(generator))
 
     def each(self, generator: torch.Generator) -> Iterator[tuple[Sounding, Truth]]:
-        """The same, one batch after the other: those of many users take gigabytes."""
+        """The same, one batch after the other: those of many users take gigabytes.
+
+        Measured CSI has its noise and its faults, and is given as it is: what a receiver puts on
+        top of them is for training.
+        """
+        measured = isinstance(self.pool, MeasuredPool)
+        receiver = self.receiver.faultless if measured else self.receiver
         users = torch.arange(len(self.pool.reachable), device=self.pool.reachable.device)
         for user in torch.split(users, self.epochs.batch):
-            yield self._links(user, self.pool.reachable[user], generator)
+            yield self._links(user, self.pool.reachable[user], receiver, generator)
 
     def _kept(
         self, reachable: Bool[Tensor, "user station"], generator: torch.Generator
@@ -281,14 +330,15 @@ class LabelledBatches:
         self,
         user: Int[Tensor, " user"],
         kept: Bool[Tensor, "user station"],
+        receiver: Receiver,
         generator: torch.Generator,
     ) -> tuple[Sounding, Truth]:
         row, station = kept.nonzero(as_tuple=True)
-        paths = self.pool.take(user[row], station)
-        bands = len(self.receiver.bandwidths)
+        links = self.pool.take(user[row], station)
+        bands = len(receiver.bandwidths)
         band = torch.randint(bands, (len(row),), generator=generator, device=row.device)
-        sounding = self.receiver.sound(paths, band, generator)
-        return sounding, Truth(paths.user_position, paths.line_of_sight)
+        sounding = receiver.sound(links, band, generator)
+        return sounding, Truth(links.user_position, links.line_of_sight)
 
 
 def _same(chosen: Int[Tensor, " link"], count: int) -> Bool[Tensor, "link choice"]:

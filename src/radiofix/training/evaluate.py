@@ -19,7 +19,7 @@ from radiofix.objectives.tasks import AoaTask, FusedPositionTask, Task, ToaTask
 from radiofix.training.batches import LabelledBatches
 from radiofix.training.checkpoints import RunFolder
 from radiofix.training.localizing import Finetuning, build_localizer, finetuned, pretrained
-from radiofix.training.pool import HeldPool
+from radiofix.training.pool import hold
 from radiofix.training.pretrain import JUDGE_SEED
 from radiofix.training.recipe import FinetuneRecipe
 from radiofix.training.users import Choice, station_columns
@@ -127,7 +127,7 @@ def part_links(
     """Labelled links of at most so many users of a part: always the same, noise included."""
     columns = station_columns(store, recipe.stations)
     rows = choice_of(recipe, store, columns).held_out(part, users, recipe.seed)
-    pool = HeldPool(store, rows, columns, device, task.usable)
+    pool = hold(store, rows, columns, device, task.usable)
     labelled = LabelledBatches(pool, recipe.receiver, min(TOGETHER, len(pool.reachable)))
     return labelled.all(torch.Generator(device).manual_seed(JUDGE_SEED))
 

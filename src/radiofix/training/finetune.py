@@ -22,7 +22,7 @@ from radiofix.training.evaluate import choice_of, errors, part_links, summary
 from radiofix.training.localizing import Finetuning, build_localizer, pretrained
 from radiofix.training.loop import Lesson, Loop, Outcome, Progress, Share
 from radiofix.training.optimizer import group
-from radiofix.training.pool import HeldPool
+from radiofix.training.pool import hold
 from radiofix.training.pretrain import JUDGE_SEED
 from radiofix.training.prompting import named, tell_map
 from radiofix.training.recipe import FinetuneRecipe, plain
@@ -182,7 +182,7 @@ def _labelled(
     """The labelled links; the module comes to where they are."""
     columns = station_columns(store, recipe.stations)
     chosen = choice_of(recipe, store, columns).labelled(recipe.labels, recipe.seed)
-    pool = HeldPool(store, chosen, columns, fabric.device, module.task.usable)
+    pool = hold(store, chosen, columns, fabric.device, module.task.usable)
     warn_of_aliases(recipe.receiver, pool)
     batch = min(recipe.training.batch, len(pool.reachable))
     labelled = LabelledBatches(pool, recipe.receiver, batch, recipe.fewest_stations)

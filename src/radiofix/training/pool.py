@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Protocol
 
 import numpy as np
@@ -14,24 +15,25 @@ from torch import Tensor
 
 from radiofix.data import schema
 from radiofix.data.store import CHUNK_USERS, PathStore
+from radiofix.training.measured import MeasuredPool, Recorded
+from radiofix.training.users import Rows, expect_users
 from radiofix.types import Paths, Truth
 
-Rows = NDArray[np.int64]
 BUDGET = 4e9
-"""Bytes of paths that are held in memory at most; larger pools are streamed."""
+"""Bytes of links that are held in memory at most; larger pools of paths are streamed."""
 
 
 class Pool(Protocol):
     """Links of some users of a store at some of its stations."""
 
     reachable: Bool[Tensor, "user station"]
-    """Where there is any path; users with none anywhere are not in the pool."""
+    """Where anything is heard; users of whom nothing is anywhere are not in the pool."""
 
     def order(self, generator: torch.Generator) -> Int[Tensor, " user"]:
         """Each user once, in an order to draw them in."""
         ...
 
-    def take(self, user: Int[Tensor, " link"], station: Int[Tensor, " link"]) -> Paths:
+    def take(self, user: Int[Tensor, " link"], station: Int[Tensor, " link"]) -> Paths | Recorded:
         """The links of users and stations given by their places in `reachable`."""
         ...
 
@@ -44,13 +46,29 @@ def open_pool(
     budget: float = BUDGET,
 ) -> Pool:
     """The links of some users (rows) at some stations (columns), on the device where they fit."""
-    size = sum(
-        np.dtype(v.dtype).itemsize * store.dataset.sizes["path"]
-        for v in schema.PATH_VARIABLES.values()
-    )
-    if len(users) * len(stations) * size <= budget:
-        return HeldPool(store, users, stations, device)
+    names = ("csi",) if store.measured else tuple(schema.PATH_VARIABLES)
+    each = sum(store.dataset[n].dtype.itemsize * prod(store.dataset[n].shape[2:]) for n in names)
+    size = len(users) * len(stations) * each
+    if size <= budget:
+        return hold(store, users, stations, device)
+    if store.measured:
+        raise ValueError(
+            f"{store.path}: the measured CSI asked for takes {size / 1e9:.3g} GB, "
+            f"{budget / 1e9:g} are held: ask for fewer users"
+        )
     return StreamedPool(store, users, stations, device)
+
+
+def hold(
+    store: PathStore,
+    users: Rows,
+    stations: Sequence[int],
+    device: torch.device | str = "cpu",
+    wanted: Callable[[Truth], Bool[Tensor, " link"]] | None = None,
+) -> HeldPool | MeasuredPool:
+    """The links of some users at some stations in memory: paths, or channels as measured."""
+    kind = MeasuredPool if store.measured else HeldPool
+    return kind(store, users, stations, device, wanted)
 
 
 class HeldPool:
@@ -74,7 +92,7 @@ class HeldPool:
             sight = (paths["interactions"] == 0).any(-1).flatten()
             seen = seen & wanted(Truth(each, sight)).reshape(seen.shape)
         kept = torch.from_numpy(np.sort(users))[seen.any(-1)]
-        _expect_users(store, len(kept))
+        expect_users(store, len(kept))
         self.reachable: Bool[Tensor, "user station"] = seen[seen.any(-1)].to(device)
         self._paths = {name: v[seen.any(-1)].to(device) for name, v in paths.items()}
         self._scene = _scene(store, kept, columns, device)
@@ -117,7 +135,7 @@ class StreamedPool:
         seen = (_read(store, rows, self._columns, ("interactions",))["interactions"] >= 0).any(-1)
         self.reachable: Bool[Tensor, "user station"] = seen[seen.any(-1)].to(device)
         self._rows = rows[seen.any(-1).numpy()]
-        _expect_users(store, len(self._rows))
+        expect_users(store, len(self._rows))
         # Blocks follow the store's chunks, so that no chunk is read for two of them.
         number = self._rows // block
         start = np.flatnonzero(np.diff(number, prepend=number[0] - 1))
@@ -173,7 +191,7 @@ def _read(
     """Variables (user, station, path) of sorted rows, chunk by chunk."""
     dataset = store.dataset
     if "gain" not in dataset:
-        raise ValueError(f"{store.path} holds measured CSI, no paths: training needs a traced one")
+        raise ValueError(f"{store.path} holds measured CSI, no paths: give a traced store")
     edges = np.arange(0, store.users + CHUNK_USERS, CHUNK_USERS)
     cuts = np.searchsorted(users, edges)
     found: dict[str, list[NDArray[np.generic]]] = {name: [] for name in names}
@@ -198,10 +216,3 @@ def _scene(
     scene = {name: torch.from_numpy(dataset[name].values[columns]).to(device) for name in stations}
     position = dataset["user_position"].values[users.numpy()]
     return {**scene, "user_position": torch.from_numpy(position).to(device)}
-
-
-def _expect_users(store: PathStore, users: int) -> None:
-    if not users:
-        raise ValueError(
-            f"{store.path}: no link asked for is usable: choose other users or stations"
-        )

@@ -25,7 +25,7 @@ from radiofix.training.encoding import Pretraining, build
 from radiofix.training.localizing import pretrained
 from radiofix.training.loop import Lesson, Loop, Outcome, Share
 from radiofix.training.optimizer import group
-from radiofix.training.pool import HeldPool, Pool, open_pool
+from radiofix.training.pool import Pool, hold, open_pool
 from radiofix.training.recipe import PretrainRecipe, plain
 from radiofix.training.shipping import calibrate_on_worlds, ship
 from radiofix.training.start import begin
@@ -176,11 +176,11 @@ def trained_on(recipe: PretrainRecipe, store: PathStore) -> Rows:
     return without(store, users_of(store, recipe.split, recipe.parts), recipe.leave_out)
 
 
-def _held_out(recipe: PretrainRecipe, store: PathStore, device: torch.device | str) -> HeldPool:
+def _held_out(recipe: PretrainRecipe, store: PathStore, device: torch.device | str) -> Pool:
     columns = station_columns(store, recipe.stations)
     choice = Choice(store, recipe.split, columns, Everybody())
     users = choice.held_out("validation", recipe.validation_users, recipe.seed)
-    return HeldPool(store, users, columns, device)
+    return hold(store, users, columns, device)
 
 
 def _places(recipe: PretrainRecipe, pool: Pool) -> Tensor | None:
@@ -193,13 +193,13 @@ def _witnessed_links(
 ) -> tuple[list[Sounding], list[tuple[Sounding, Truth]]]:
     """Links of training users, and of held-out ones with the place that witnesses give them."""
     few = some(trained_on(recipe, store), CALIBRATED, recipe.seed)
-    training = HeldPool(store, few, station_columns(store, recipe.stations))
+    training = hold(store, few, station_columns(store, recipe.stations))
     held_out = _held_out(recipe, store, "cpu")
     known = [sounding for sounding, _ in _seen_links(recipe, training)]
     return known, _seen_links(recipe, held_out)
 
 
-def _seen_links(recipe: PretrainRecipe, pool: HeldPool) -> list[tuple[Sounding, Truth]]:
+def _seen_links(recipe: PretrainRecipe, pool: Pool) -> list[tuple[Sounding, Truth]]:
     generator = torch.Generator().manual_seed(JUDGE_SEED)
     together = min(recipe.training.batch, len(pool.reachable))
     batches = PretrainBatches(pool, recipe.receiver, together, place=_places(recipe, pool))

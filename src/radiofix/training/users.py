@@ -50,6 +50,14 @@ def some(users: Rows, most: int | None, seed: int) -> Rows:
     return np.sort(np.random.default_rng(seed).permutation(users)[:most])
 
 
+def expect_users(store: PathStore, users: int) -> None:
+    """Refuses to go on with nobody."""
+    if not users:
+        raise ValueError(
+            f"{store.path}: no link asked for is usable: choose other users or stations"
+        )
+
+
 class Among(Protocol):
     """Some of a store's users."""
 
@@ -71,6 +79,11 @@ class WithoutSight:
 
     def __call__(self, store: PathStore, users: Rows, stations: Sequence[int]) -> Rows:
         """Users with paths, none of them of no interactions."""
+        if "interactions" not in store.dataset:
+            raise ValueError(
+                f"{store.path} is measured CSI, which does not tell who sees a station: "
+                "leave among out"
+            )
         interactions = store.dataset["interactions"].isel(user=users, station=list(stations))
         fewest = np.where(interactions.values < 0, np.inf, interactions.values).min((1, 2))
         chosen: Rows = users[(fewest > 0) & np.isfinite(fewest)]

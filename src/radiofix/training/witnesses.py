@@ -12,7 +12,7 @@ from radiofix.classic.multilateration import Heard, Placed, Trust, multilaterate
 from radiofix.physics.strongest import strongest_wave
 from radiofix.training.batches import Receiver
 from radiofix.training.pool import Pool
-from radiofix.types import HANDHELD, Paths, Sounding
+from radiofix.types import HANDHELD, Sounding
 
 _TOGETHER = 512
 """Users that are placed at a time."""
@@ -64,12 +64,12 @@ class Witnesses:
     ) -> Heard:
         reachable = pool.reachable[user]
         row, station = reachable.nonzero(as_tuple=True)
-        paths = pool.take(user[row], station)
+        links = pool.take(user[row], station)
         widest = replace(receiver, bandwidths=(max(receiver.bandwidths),), pilots=None)
-        sounding = widest.sound(paths, torch.zeros_like(row), generator)
+        sounding = widest.sound(links, torch.zeros_like(row), generator)
         wave = strongest_wave(sounding.csi, sounding.frequency, sounding.antenna)
         unheard = torch.full(reachable.shape, torch.nan, dtype=torch.float64, device=row.device)
-        position, orientation = _stations(paths, sounding, station, reachable.shape[1])
+        position, orientation = _stations(sounding, station, reachable.shape[1])
         return Heard(
             range=unheard.index_put((row, station), wave.range.double()),
             direction=unheard.index_put((row, station), wave.direction.double()),
@@ -79,11 +79,11 @@ class Witnesses:
 
 
 def _stations(
-    paths: Paths, sounding: Sounding, station: Tensor, count: int
+    sounding: Sounding, station: Tensor, count: int
 ) -> tuple[Float[Tensor, "station 3"], Float[Tensor, "station 3"]]:
     """Where each station stands and looks; one that heard nobody stands anywhere."""
     nowhere = torch.zeros(count, 3, dtype=torch.float64, device=station.device)
     return (
-        nowhere.index_put((station,), paths.station_position.double()),
+        nowhere.index_put((station,), sounding.station_position.double()),
         nowhere.index_put((station,), sounding.station_orientation.double()),
     )

@@ -18,6 +18,7 @@ from radiofix.physics.channel import Channel
 from radiofix.physics.impairments import Impairments
 from radiofix.physics.ofdm import Pilots
 from radiofix.training.batches import Receiver
+from radiofix.training.measured import Recorded
 from radiofix.types import Paths, Sounding
 
 PATHS = 5
@@ -54,10 +55,10 @@ class InLesson(Receiver):
         )
 
     def sound(
-        self, paths: Paths, band: Int[Tensor, " link"], generator: torch.Generator
+        self, links: Paths | Recorded, band: Int[Tensor, " link"], generator: torch.Generator
     ) -> Sounding:
         """The soundings of links, each with noise; of several combs each has one, drawn anew."""
-        sounding = super().sound(paths, band, generator)
+        sounding = super().sound(links, band, generator)
         combs = self.lesson.pilots
         if len(combs) == 1:
             return sounding

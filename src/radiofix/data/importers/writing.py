@@ -111,7 +111,8 @@ def write_csi(
     _check_places(source, places, unlabelled)
     if unlabelled.any():
         _log.warning(
-            "%s: %d of %d users have no position: they are for pretraining, and in no split",
+            "%s: %d of %d users have no position: they can be located, but are no labels, and in "
+            "no split",
             source, unlabelled.sum(), len(unlabelled),
         )  # fmt: skip
     _finite(source, "frequency", frequency)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from radiofix.data.reception import Reception, in_wavelengths
 from radiofix.data.store import Array
 from radiofix.physics.arrays import ula
 from radiofix.physics.ofdm import subcarrier_index
@@ -20,10 +21,8 @@ from radiofix.serving.sites import Site
 from radiofix.serving.soundings import (
     Heard,
     Labels,
-    Reception,
     heard,
     heard_links,
-    in_wavelengths,
 )
 
 TITLE = "the request"
@@ -157,7 +156,7 @@ def _csi(csi: Array, limits: Limits) -> Tensor:
 def _reception(asked: Asked, site: Site, antennas: int, subcarriers: int) -> Reception:
     carrier = site.carrier_frequency
     return Reception(
-        site,
+        site.stations,
         _frequency(asked, carrier, subcarriers),
         _antenna(asked, carrier, antennas),
     )

@@ -1,0 +1,101 @@
+"""Measured channels as soundings: each with the band, the array and the place of its station."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Complex, Float, Int
+from torch import Tensor
+
+from radiofix.types import SPEED_OF_LIGHT, Sounding, Station
+
+AMPLITUDES = (1e-14, 1e14)
+"""Largest |csi| of a link between which single precision can square and sum it."""
+MEND = "give it as linear amplitude"
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """The stations of measured CSI, each with its band and its array."""
+
+    stations: tuple[Station, ...]
+    frequency: Float[Tensor, "station subcarrier"]
+    """From the station's carrier [Hz]."""
+    antenna: Float[Tensor, "station antenna 3"]
+    """In the station's frame [wavelengths]."""
+
+    @classmethod
+    def of(
+        cls,
+        stations: Sequence[Station],
+        frequency: Float[Tensor, " subcarrier"],
+        antenna_position: Float[Tensor, "antenna 3"],
+    ) -> Reception:
+        """From absolute frequencies [Hz] and antenna positions [m] that all stations share."""
+        carrier = torch.tensor([s.carrier_frequency for s in stations], dtype=torch.float64)
+        return cls(
+            tuple(stations),
+            frequency.double() - carrier[:, None],
+            in_wavelengths(antenna_position.double(), carrier),
+        )
+
+    def sounding(
+        self,
+        name: str,
+        csi: Complex[Tensor, "link antenna subcarrier"],
+        station: Int[Tensor, " link"],
+        user: Int[Tensor, " link"],
+    ) -> Sounding:
+        """Measured links as a model takes them, once they are known to be sound.
+
+        Args:
+            name: of where they are from, for messages.
+            csi: linear amplitude; a link of zeros was not measured, and is left out.
+            station: of each link.
+            user: of each link.
+        """
+        there = (csi != 0).flatten(1).any(1)
+        if not bool(there.all()):
+            csi, station, user = csi[there], station[there], user[there]
+        csi = csi.to(torch.complex64)
+        self._refuse_broken(name, csi, station)
+        position = torch.stack([s.position.double() for s in self.stations])
+        orientation = torch.stack([s.orientation.double() for s in self.stations])
+        return Sounding(
+            csi=csi,
+            frequency=self.frequency[station].float(),
+            antenna=self.antenna[station].float(),
+            station_position=position[station],
+            station_orientation=orientation[station],
+            user=user,
+            station=station,
+        )
+
+    def _refuse_broken(
+        self, name: str, csi: Complex[Tensor, "link antenna subcarrier"], station: Tensor
+    ) -> None:
+        if not len(csi):
+            return
+        largest = csi.abs().flatten(1).amax(1)
+        if bool(((largest >= AMPLITUDES[0]) & (largest <= AMPLITUDES[1])).all()):
+            return
+        for wrong, what in (
+            (~torch.isfinite(largest), "is not finite: set what was not measured to 0"),
+            (largest > AMPLITUDES[1], f"exceeds {AMPLITUDES[1]:g}: {MEND}"),
+            (largest < AMPLITUDES[0], f"stays below {AMPLITUDES[0]:g}: {MEND}"),
+        ):
+            if bool(wrong.any()):
+                first = self.stations[int(station[wrong.nonzero()[0, 0]])].name
+                raise ValueError(
+                    f"{name}: the csi of {int(wrong.sum())} links, the first of station {first}, "
+                    f"{what}"
+                )
+
+
+def in_wavelengths(
+    antenna_position: Float[Tensor, "antenna 3"], carrier: Float[Tensor, " station"]
+) -> Float[Tensor, "station antenna 3"]:
+    """Antenna positions [m] in the wavelength of each station's carrier [Hz]."""
+    return antenna_position * (carrier / SPEED_OF_LIGHT)[:, None, None]
