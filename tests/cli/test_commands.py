@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cli.mistakes import mistake
 from miniature import write_miniature
-from radiofix.cli import main
+from radiofix.cli import main, parser
 
 
 @pytest.fixture
@@ -196,3 +196,9 @@ def test_import_is_quick_and_needs_no_extra():
     ]
     assert min(float(run[0]) for run in runs) < 3
     assert all(run[1] == "[]" for run in runs)
+
+
+@pytest.mark.parametrize("name", ["--snr-db", "--snr"])
+def test_the_snr_of_a_bound_is_called_as_elsewhere_or_as_it_was(name):
+    options = parser().parse_args(["plot", "o1.zarr", "--out", "a.png", name, "7.5"])
+    assert options.snr_db == 7.5

@@ -27,7 +27,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--map",
         default=None,
         metavar="STORE",
-        help="whose buildings a prompter tells of; None: those of --store",
+        help="whose buildings a prompter tells of or an EchoHead follows waves to; None: those of "
+        "--store",
     )
     command.add_argument("--seed", type=int, default=None, help="of labels, weights and order")
     command = add_command(commands, "evaluate", evaluate, "Tell how far off a fine-tuned run is.")

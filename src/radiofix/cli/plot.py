@@ -49,7 +49,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument("--bandwidth", type=positive_float, default=20e6, help=f"{of} [Hz]")
     command.add_argument("--subcarriers", type=positive_int, default=128, help=of)
     command.add_argument("--antennas", type=positive_int, default=32, help=f"{of}: a ULA")
-    command.add_argument("--snr", type=float, default=20.0, help="of a bound [dB]")
+    command.add_argument("--snr-db", "--snr", type=float, default=20.0, help="of a bound [dB]")
     command.add_argument(
         "--set",
         nargs="+",
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
                 colour_by=colour,
                 station=options.station,
                 store=store,
-                channel=_channel(options, options.snr),
+                channel=_channel(options, options.snr_db),
             )
     elif options.link is not None or options.echoes is not None:
         raise ValueError(f"a link needs a store, and {options.what} is none: trace it first")
