@@ -12,6 +12,7 @@ from jaxtyping import Complex, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from radiofix.physics.presence import AMPLITUDES
 from radiofix.serving.sites import Site
 from radiofix.types import SPEED_OF_LIGHT, Sounding
 
@@ -19,8 +20,6 @@ BLOCK_BYTES = 2**25
 """CSI held at a time, about."""
 BLOCK_USERS = 4096
 """Users held at a time, at most."""
-AMPLITUDES = (1e-14, 1e14)
-"""Largest |csi| of a link between which single precision can square and sum it."""
 
 
 @dataclass(frozen=True, slots=True)
