@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Complex, Float, Int, Int8
 from torch import Tensor
@@ -17,7 +19,7 @@ HANDHELD = 1.5
 """Height of users of whom nothing is known [m]."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Station:
     """One base station: where it stands, where it looks, on which carrier.
 
@@ -25,16 +27,47 @@ class Station:
     """
 
     position: Float[Tensor, "3"]
-    """Scene frame [m]."""
+    """Scene frame, in float64 [m]."""
     orientation: Float[Tensor, "3"]
     """Yaw, pitch, roll [rad], applied as Rz(yaw) Ry(pitch) Rx(roll)."""
     carrier_frequency: float
     """[Hz]."""
     name: str = ""
 
-    def __post_init__(self) -> None:
-        if self.carrier_frequency <= 0:
-            raise ValueError(f"carrier_frequency must be positive, got {self.carrier_frequency:g}")
+    def __init__(
+        self,
+        position: Any,
+        orientation: Any,
+        carrier_frequency: float,
+        name: str = "",
+    ) -> None:
+        """Takes a place and an orientation in any form that holds three numbers.
+
+        Args:
+            position: x, y, z in the scene's frame [m].
+            orientation: yaw, pitch, roll [rad].
+            carrier_frequency: [Hz].
+            name: what people call it.
+        """
+        if not 0 < carrier_frequency < math.inf:
+            raise ValueError(f"carrier_frequency must be positive, got {carrier_frequency:g}")
+        set_ = object.__setattr__
+        set_(self, "position", _three("position", "x, y, z [m]", position))
+        set_(self, "orientation", _three("orientation", "yaw, pitch, roll [rad]", orientation))
+        set_(self, "carrier_frequency", carrier_frequency)
+        set_(self, "name", name)
+
+
+def _three(name: str, what: str, values: Any) -> Float[Tensor, "3"]:
+    """Three finite numbers in float64, out of whatever holds three."""
+    try:
+        given = values if isinstance(values, Tensor) else np.array(values, dtype=float)
+        three = torch.as_tensor(given, dtype=torch.float64).detach()
+    except (TypeError, ValueError, RuntimeError):
+        three = torch.zeros(0)
+    if three.shape != (3,) or not bool(torch.isfinite(three).all()):
+        raise ValueError(f"{name} must be three numbers, {what}, got {values!r}")
+    return three
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +253,36 @@ class Fix:
     """Positions with an honest uncertainty."""
 
     position: Float[Tensor, "link 3"]
-    """Scene frame [m]."""
+    """NaN where the station heard nothing; scene frame [m]."""
     covariance: Float[Tensor, "link 3 3"]
-    """Scene frame [m^2]."""
+    """Likewise; scene frame [m^2]."""
     trusted: Bool[Tensor, " link"]
-    """False where the channel is unlike what the model knows."""
+    """False where the channel is unlike what the model knows, or no more than noise."""
 
     def __len__(self) -> int:
         return len(self.position)
+
+    def __getitem__(self, links: Any) -> Fix:
+        """Of the chosen links, by a slice, a mask or indices."""
+        return Fix(self.position[links], self.covariance[links], self.trusted[links])
+
+    @staticmethod
+    def nowhere(links: int, device: torch.device | str = "cpu") -> Fix:
+        """Of links that nothing is known of."""
+        position = torch.full((links, 3), torch.nan, dtype=torch.float64, device=device)
+        trusted = torch.zeros(links, dtype=torch.bool, device=device)
+        return Fix(position, position[:, :, None].repeat(1, 1, 3), trusted)
+
+    def among(self, heard: Bool[Tensor, " all"]) -> Fix:
+        """These as the fixes of the links that were heard, nowhere for the others."""
+        found = Fix.nowhere(len(heard), heard.device)
+        found.position[heard] = self.position
+        found.covariance[heard] = self.covariance
+        found.trusted[heard] = self.trusted
+        return found
+
+    @staticmethod
+    def join(fixes: Sequence[Fix]) -> Fix:
+        """Of several soundings, in order."""
+        names = ("position", "covariance", "trusted")
+        return Fix(*(torch.cat([getattr(fix, name) for fix in fixes]) for name in names))

@@ -38,6 +38,17 @@ def random_sounding(links: int = 6, seed: int = 0, stations: int = 3) -> Soundin
     )
 
 
+def waving_sounding(links: int = 6, seed: int = 0, stations: int = 3) -> Sounding:
+    """Such links, but of one plane wave with a tenth of its power in noise."""
+    sounding = random_sounding(links, seed, stations)
+    generator = torch.Generator().manual_seed(seed + 1000)
+    turn, across = (torch.rand(links, 1, generator=generator) for _ in range(2))
+    along = 0.9 * turn * torch.arange(SUBCARRIERS)
+    phase = (across - 0.5) * torch.arange(ANTENNAS)
+    wave = torch.exp(2j * torch.pi * (phase[:, :, None] - along[:, None]))
+    return sounding.with_csi(1e-4 * wave + 0.3 * sounding.csi)
+
+
 def random_truth(links: int = 6, seed: int = 1) -> Truth:
     """Users tens of metres apart, every third without line of sight."""
     generator = torch.Generator().manual_seed(seed)

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from models.soundings import random_sounding, random_truth
+from models.soundings import random_sounding, random_truth, waving_sounding
 from physics.links import random_links
 from radiofix.models import localizer as module
+from radiofix.models import pretrained
 from radiofix.models.calibration import coverage
 from radiofix.models.frame import FrameHead
 from radiofix.models.heads import PositionHead, ToaHead
@@ -13,6 +14,9 @@ from radiofix.models.localizer import Localizer, horizontal_scale
 from radiofix.models.radiofix import RadiofixEncoder
 from radiofix.physics.arrays import ula
 from radiofix.physics.channel import Channel
+from radiofix.physics.impairments import Impairments
+from radiofix.physics.ofdm import srs_pilots
+from radiofix.physics.worlds import Worlds
 from radiofix.types import Station
 
 STATION = Station(
@@ -77,8 +81,8 @@ def test_a_fix_is_the_heads_estimate_with_its_covariance_whatever_the_pieces(mon
 
 def test_after_calibration_validation_users_are_covered_as_stated_and_strangers_not_trusted():
     model = localizer()
-    training = [random_sounding(200, seed) for seed in (0, 1)]
-    validation = [(random_sounding(300, 2), random_truth(300))]
+    training = [waving_sounding(200, seed) for seed in (0, 1)]
+    validation = [(waving_sounding(300, 2), random_truth(300))]
     model.calibrate(training, validation)
     sounding, truth = validation[0]
     estimate = model(sounding)
@@ -89,6 +93,69 @@ def test_after_calibration_validation_users_are_covered_as_stated_and_strangers_
     assert 0.98 < fix.trusted.double().mean() < 1
     strange = sounding.with_csi(torch.ones_like(sounding.csi) * 1e3)
     assert not model.fix(strange).trusted.any()
+
+
+def test_noise_is_not_trusted_whatever_its_features_are_like():
+    model = localizer()
+    assert model.calibration.threshold == torch.inf
+    assert model.fix(waving_sounding(200, 4)).trusted.all()
+    assert model.fix(random_sounding(200, 4)).trusted.double().mean() <= 0.01
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e-4, 1e-2])
+def test_of_pure_noise_a_shipped_model_trusts_less_than_one_in_a_hundred(size):
+    model = pretrained.load("radiofix-nano")
+    generator = torch.Generator().manual_seed(3)
+    csi = size * torch.randn(200, 8, 64, generator=generator, dtype=torch.complex64)
+    fix = model.locate(csi, STATION, Channel(20e6, 64, ula(8)))
+    assert fix.trusted.double().mean() <= 0.01
+    assert fix.position.isfinite().all()
+
+
+def test_real_links_at_0_db_are_trusted_as_before_with_common_phase_and_pilots_missing():
+    model = pretrained.load("radiofix-nano")
+    generator = torch.Generator().manual_seed(4)
+    channel = Channel(
+        20e6,
+        64,
+        ula(8),
+        snr_db=0.0,
+        pilots=srs_pilots(4),
+        impairments=Impairments(common_phase=True),
+    )
+    sounding = channel.sound(Worlds().draw(300, generator), generator)
+    features = model.encoder(sounding).summary
+    before = model.calibration.trusted(features).double().mean()
+    assert 0.5 < before < 1
+    assert model.fix(sounding).trusted.double().mean() == pytest.approx(float(before), abs=0.01)
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf"), 1e-20, 1e20])
+def test_a_link_that_holds_nothing_is_nowhere_and_leaves_the_others_alone(value):
+    channel, csi = channels()
+    model, silent = localizer(), csi.clone()
+    if value == 0.0 or abs(value) < 1:
+        silent[2] = value
+    else:
+        silent[2, 3, 5] = value
+    fix, whole = model.locate(silent, STATION, channel), model.locate(csi, STATION, channel)
+    assert fix.position[2].isnan().all()
+    assert fix.covariance[2].isnan().all()
+    assert not fix.trusted[2]
+    others = torch.arange(7) != 2
+    assert torch.allclose(fix.position[others], whole.position[others], atol=1e-2)
+    assert torch.allclose(fix.covariance[others], whole.covariance[others], rtol=1e-3, atol=1e-2)
+    alone = model.locate(silent[2:3], STATION, channel)
+    assert alone.position.isnan().all()
+    assert not alone.trusted.any()
+
+
+def test_no_links_have_no_fixes():
+    channel, csi = channels()
+    sounding = channel.describe(csi, STATION)
+    fix = localizer().fix(sounding[:0])
+    assert (len(fix), tuple(fix.covariance.shape)) == (0, (0, 3, 3))
+    assert fix.trusted.dtype == torch.bool
 
 
 def test_a_head_without_a_covariance_gets_one_circle_for_all():

@@ -9,7 +9,7 @@ import torch
 from radiofix.physics.arrays import ula
 from radiofix.physics.channel import Channel
 from radiofix.physics.strongest import Wave, steering, strongest_wave, strongest_waves
-from radiofix.types import SPEED_OF_LIGHT
+from radiofix.types import SPEED_OF_LIGHT, Station
 
 ANTENNAS, SUBCARRIERS = 16, 64
 
@@ -129,3 +129,25 @@ def test_a_channel_that_was_not_heard_has_waves_without_gain():
     frequency, antenna = grid(2)
     silent = torch.zeros(2, ANTENNAS, SUBCARRIERS, dtype=torch.complex64)
     assert all((w.gain == 0).all() for w in strongest_waves(silent, frequency, antenna, 3))
+
+
+def test_conjugating_turns_both_signs_and_reversing_the_antennas_turns_one_back():
+    channel, here = Channel(20e6, 64, ula(8)), Station([0, 0, 6], [0, 0, 0], 3.5e9)
+    delay, direction = 60e-9, 0.45
+    along = torch.exp(-2j * torch.pi * channel.baseband_frequency * delay)
+    across = torch.exp(2j * torch.pi * channel.array.positions[:, 1] * direction)
+
+    def seen(csi):
+        sounding = channel.describe(csi[None], here)
+        wave = strongest_wave(sounding.csi, sounding.frequency, sounding.antenna)
+        return float(wave.delay), float(wave.direction)
+
+    ours = pytest.approx((delay, direction), rel=0.05)
+    assert seen(torch.outer(across, along)) == ours
+    late, mirrored = torch.outer(across, along.conj()), torch.outer(across.conj(), along)
+    assert seen(late)[0] != pytest.approx(delay, rel=0.5)
+    assert seen(mirrored) == pytest.approx((delay, -direction), rel=0.05)
+    assert seen(late.conj()) == pytest.approx((delay, -direction), rel=0.05)
+    assert seen(late.conj().flip(0)) == ours
+    assert seen(mirrored.flip(0)) == ours
+    assert seen(torch.outer(across.conj(), along.conj()).conj()) == ours

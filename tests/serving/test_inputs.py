@@ -73,6 +73,25 @@ def test_every_kind_of_file_gives_the_stores_fixes(tmp_path, site, model, expect
     assert same(positions(located(path, model)), expected)
 
 
+def test_descending_frequencies_and_missing_subcarriers_give_the_same_fixes(tmp_path, site, model):
+    arrays = {**site[1], "csi": site[1]["csi"].copy()}
+    arrays["csi"][..., 8] = 0
+    expected = positions(located(write_npz(tmp_path / "whole.npz", arrays), model))
+    rest = [k for k in range(16) if k != 8][::-1]
+    few = {**arrays, "csi": arrays["csi"][..., rest], "frequency": arrays["frequency"][rest]}
+    path = write_npz(tmp_path / "few.npz", few)
+    assert same(positions(located(path, model)), expected)
+    few["frequency"] = few["frequency"] + np.linspace(0, 1e6, 15) ** 2 * 1e-6
+    with pytest.raises(ValueError, match="Hz apart lie on no regular grid: interpolate"):
+        located(write_npz(tmp_path / "bent.npz", few), model)
+
+
+def test_one_subcarrier_is_refused(tmp_path, site, model):
+    one = {**site[1], "csi": site[1]["csi"][..., :1], "frequency": site[1]["frequency"][:1]}
+    with pytest.raises(ValueError, match="one subcarrier tells no delay: give at least 2"):
+        located(write_npz(tmp_path / "one.npz", one), model)
+
+
 @pytest.mark.parametrize("name", ["store", *WRITERS])
 def test_small_blocks_give_the_same_fixes_as_one(
     tmp_path, monkeypatch, site, model, expected, name

@@ -9,10 +9,9 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
+from radiofix.physics.presence import AMPLITUDES
 from radiofix.types import SPEED_OF_LIGHT, Sounding, Station
 
-AMPLITUDES = (1e-14, 1e14)
-"""Largest |csi| of a link between which single precision can square and sum it."""
 MEND = "give it as linear amplitude"
 
 

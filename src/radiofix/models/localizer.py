@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Float
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from radiofix.models.calibration import Calibration
 from radiofix.models.heads import Estimate
 from radiofix.models.kriging import Kriging, to_station
-from radiofix.models.latent import Encoder, Latent
+from radiofix.models.latent import Encoder, Latent, observed_power
 from radiofix.physics.channel import Channel
+from radiofix.physics.presence import readable, shows_a_wave
+from radiofix.physics.strongest import strongest_wave
 from radiofix.types import Fix, Sounding, Station, Truth
 
 LINKS = 128
@@ -85,14 +88,15 @@ class Localizer(nn.Module):
 
     def locate(
         self,
-        csi: Complex[Tensor, "link antenna subcarrier"],
+        csi: Tensor | ArrayLike,
         stations: Station | Sequence[Station],
         channel: Channel,
     ) -> Fix:
         """Where the user of each link stands.
 
         Args:
-            csi: of each link, linear amplitude, zeros where nothing was observed.
+            csi: complex (link, antenna, subcarrier), a tensor or an array: linear amplitude, zeros
+                where nothing was observed.
             stations: that received it: one for all links or one for each.
             channel: its band and its array; noise and faults in it mean nothing here.
         """
@@ -100,19 +104,20 @@ class Localizer(nn.Module):
 
     @torch.no_grad()
     def fix(self, sounding: Sounding) -> Fix:
-        """Where the user of each link stands, in bounded memory."""
+        """Where the user of each link stands, in bounded memory.
+
+        A link of zeros, or with a value that is not finite, is nowhere: its position is NaN.
+        """
+        if not len(sounding):
+            return Fix.nowhere(0, sounding.csi.device)
         learning = self.training
         self.eval()
         parts = [
-            self._fix(sounding[slice(start, start + LINKS)])
-            for start in range(0, max(1, len(sounding)), LINKS)
+            self._heard(sounding[slice(start, start + LINKS)])
+            for start in range(0, len(sounding), LINKS)
         ]
         self.train(learning)
-        return Fix(
-            torch.cat([part.position for part in parts]),
-            torch.cat([part.covariance for part in parts]),
-            torch.cat([part.trusted for part in parts]),
-        )
+        return Fix.join(parts)
 
     @torch.no_grad()
     def krige(
@@ -153,13 +158,26 @@ class Localizer(nn.Module):
         self.calibration.fit_features(known, torch.cat(features))
         self.train(learning)
 
+    def _heard(self, sounding: Sounding) -> Fix:
+        """Fixes of the links that hold something; the others are nowhere."""
+        heard = readable(observed_power(sounding.csi))
+        if bool(heard.all()):
+            return self._fix(sounding)
+        if not bool(heard.any()):
+            return Fix.nowhere(len(heard), heard.device)
+        return self._fix(sounding[heard]).among(heard)
+
     def _fix(self, sounding: Sounding) -> Fix:
         latent = self._encode(sounding)
         estimate = self._place(latent, sounding)
+        wave = latent.wave
+        if wave is None:
+            wave = strongest_wave(sounding.csi, sounding.frequency, sounding.antenna)
+        known = self.calibration.trusted(latent.summary)
         return Fix(
             estimate.position.double(),
             self.calibration.covariance(horizontal_scale(estimate)),
-            self.calibration.trusted(latent.summary),
+            known & shows_a_wave(sounding.csi, sounding.frequency, wave),
         )
 
     def _missed(

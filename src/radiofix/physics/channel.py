@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Complex, Float
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from radiofix.physics import ofdm
 from radiofix.physics.arrays import Array, ula
+from radiofix.physics.given import given_csi, given_stations
 from radiofix.physics.impairments import Impairments, add_noise, mean_power, noise_variance
 from radiofix.physics.ofdm import Pilots, subcarrier_index
 from radiofix.physics.synthesis import Wavefront, element_positions, response
@@ -171,40 +173,35 @@ class Channel:
             station=paths.station,
         )
 
-    def describe(
-        self,
-        csi: Complex[Tensor, "link antenna subcarrier"],
-        stations: Station | Sequence[Station],
-    ) -> Sounding:
+    def describe(self, csi: Tensor | ArrayLike, stations: Station | Sequence[Station]) -> Sounding:
         """Given CSI together with this channel's band and array, and its stations.
 
         Args:
-            csi: of each link, zeros where nothing was observed.
+            csi: complex (link, antenna, subcarrier), a tensor or an array; zeros where nothing was
+                observed.
             stations: one for all links or one for each.
         """
-        each = [stations] * len(csi) if isinstance(stations, Station) else list(stations)
-        if len(each) != len(csi):
-            raise ValueError(f"{len(each)} stations for {len(csi)} links: give one, or one a link")
-        expected = (len(self.array), self.subcarriers)
-        if tuple(csi.shape[1:]) != expected:
-            raise ValueError(
-                f"csi has {csi.shape[1]} antennas and {csi.shape[2]} subcarriers, "
-                f"the channel {expected[0]} and {expected[1]}: describe the channel it came through"
-            )
-        device = csi.device
+        csi = given_csi(csi, len(self.array), self.subcarriers)
+        each, device = given_stations(stations, len(csi)), csi.device
         numbers: dict[int, int] = {}
         number = [numbers.setdefault(id(s), len(numbers)) for s in each]
         carrier = torch.tensor([s.carrier_frequency for s in each], dtype=torch.float64)
+        spacing = _per_link("bandwidth", self.bandwidth, len(csi), device) / self.subcarriers
+        index = subcarrier_index(self.subcarriers, self.first_subcarrier, device)
         position = element_positions(self.array, carrier)
         wavelength = SPEED_OF_LIGHT / carrier
+        threes = {
+            name: torch.stack([torch.zeros(3).double(), *(getattr(s, name) for s in each)])[1:]
+            for name in ("position", "orientation")
+        }
         return Sounding(
             csi=csi,
-            frequency=self.baseband_frequency.to(device).expand(len(csi), -1).float(),
+            frequency=(spacing[:, None] * index).float(),
             antenna=(position / wavelength[:, None, None]).float().to(device),
-            station_position=torch.stack([s.position for s in each]).to(device),
-            station_orientation=torch.stack([s.orientation for s in each]).to(device),
+            station_position=threes["position"].to(device),
+            station_orientation=threes["orientation"].to(device),
             user=torch.arange(len(csi), device=device),
-            station=torch.tensor(number, device=device),
+            station=torch.tensor(number, dtype=torch.int64, device=device),
         )
 
     def _noise_floor(

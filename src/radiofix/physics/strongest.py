@@ -14,7 +14,7 @@ from radiofix.types import SPEED_OF_LIGHT
 
 _IN_CACHE = 64
 """Links whose beams and delays a CPU looks through at a time: more of them only move memory."""
-_FINER = 2
+FINER = 2
 """Beams and delays that are tried, for each that the array and the band resolve."""
 _BETWEEN, _LAST = 2, 4
 """Rounds of sharpening after each new wave, and after the last."""
@@ -65,7 +65,7 @@ def strongest_wave(
         waves = [strongest_wave(*piece) for piece in pieces]
         return Wave(*(torch.cat([getattr(w, n) for w in waves]) for n in Wave.__slots__))
     antennas, subcarriers = csi.shape[1:]
-    beams, delays = _FINER * antennas, _FINER * subcarriers
+    beams, delays = FINER * antennas, FINER * subcarriers
     direction = (torch.arange(beams, device=csi.device) + 0.5) * (2 / beams) - 1
     level = torch.stack([(1 - direction.square()).sqrt(), direction], -1)
     cycles = torch.einsum("lac,bc->lba", antenna[..., :2].to(level.dtype), level)

@@ -14,6 +14,8 @@ from radiofix.data.importers.arrays import CSI_NAMES
 from radiofix.data.reception import Reception, in_wavelengths
 from radiofix.data.store import Array
 from radiofix.physics.arrays import ula
+from radiofix.physics.given import FEWEST
+from radiofix.physics.grid import Grid, grid_of
 from radiofix.physics.ofdm import subcarrier_index
 from radiofix.serving.fixes import NO_TRACK
 from radiofix.serving.geodesy import ATTRIBUTES, Origin, origin_of
@@ -55,17 +57,24 @@ class CaptureSource:
         }
         rows, stations, antennas, subcarriers = self._layout.sizes
         refuse_of_measured(title, reading, antennas, subcarriers)
+        if subcarriers < FEWEST:
+            raise ValueError(f"{title}: one subcarrier tells no delay: give at least {FEWEST}")
         self._links = "station" in found
         if self._links and stations > 1:
             raise ValueError(
                 f"{title} has an axis of stations and a station a row: leave one out, "
                 "names station= or axes"
             )
-        site = reading.site or _own_site(title, found, subcarriers)
+        self._grid = _grid(title, found, reading, subcarriers)
+        site = reading.site or _own_site(title, found, self._grid)
         self.site = site
         if not self._links:
             expect_stations(title, site, stations)
-        self._reception = _reception(title, site, found, reading, antennas, subcarriers)
+        self._reception = Reception(
+            site.stations,
+            _frequency(title, found, reading, subcarriers, self._grid, site.carrier_frequency),
+            _antenna(title, found, reading, antennas, site.carrier_frequency),
+        )
         self._labels, self._station = _labels(title, found, rows), _stations(title, found, site)
         self._first = _first_rows(self._labels, self._links, "user" in found)
         if reading.users is not None:
@@ -76,12 +85,13 @@ class CaptureSource:
         """Reads the file once, a bounded number of rows at a time; a fix stays in one block."""
         _, stations, antennas, subcarriers = self._layout.sizes
         most = int(np.diff(self._first).max(initial=1))
-        steps = edges(self.fixes, most * stations * antennas * subcarriers * 8)
+        wide = subcarriers if self._grid is None else len(self._grid)
+        steps = edges(self.fixes, most * stations * antennas * wide * 8)
         bounds = [(self._first[a], self._first[b]) for a, b in pairwise(steps)]
         pieces = self._layout.pieces(self._file, [int(b - a) for a, b in bounds])
         for (start, stop), piece, (a, b) in zip(bounds, pieces, pairwise(steps), strict=True):
             labels = self._labels[self._first[a:b]]
-            csi = torch.from_numpy(piece)
+            csi = torch.from_numpy(piece if self._grid is None else self._grid.spread(piece))
             if not self._links:
                 yield heard(self.name, csi, self._reception, labels)
                 continue
@@ -97,7 +107,7 @@ class CaptureSource:
             )
 
 
-def _own_site(title: str, found: Mapping[str, Array], subcarriers: int) -> Site:
+def _own_site(title: str, found: Mapping[str, Array], grid: Grid | None) -> Site:
     """The stations that a file brings along."""
     lacking = [name for name in SITE[:2] if name not in found]
     if len(lacking) == 2:
@@ -113,8 +123,8 @@ def _own_site(title: str, found: Mapping[str, Array], subcarriers: int) -> Site:
         )
     if "carrier_frequency" in found:
         carrier = _finite(title, "carrier_frequency", found["carrier_frequency"])
-    elif "frequency" in found and found["frequency"].size == subcarriers:
-        carrier = _finite(title, "frequency", found["frequency"])[subcarriers // 2][None]
+    elif grid is not None:
+        carrier = grid.frequency[len(grid) // 2][None]
     else:
         raise ValueError(f"{title} lacks carrier_frequency [Hz]: add it, or give stations")
     if carrier.size not in (1, len(position)) or (carrier <= 0).any():
@@ -146,20 +156,20 @@ def _own_origin(title: str, found: Mapping[str, Array]) -> Origin | None:
         raise ValueError(f"{title}: {error}") from error
 
 
-def _reception(
-    title: str,
-    site: Site,
-    found: Mapping[str, Array],
-    reading: Reading,
-    antennas: int,
-    subcarriers: int,
-) -> Reception:
-    carrier = site.carrier_frequency
-    return Reception(
-        site.stations,
-        _frequency(title, found, reading, subcarriers, carrier),
-        _antenna(title, found, reading, antennas, carrier),
-    )
+def _grid(
+    title: str, found: Mapping[str, Array], reading: Reading, subcarriers: int
+) -> Grid | None:
+    """Of the frequencies that a file has."""
+    if "frequency" not in found:
+        return None
+    if reading.bandwidth is not None or reading.first_subcarrier is not None:
+        raise ValueError(f"{title} has frequencies: leave bandwidth and first_subcarrier out")
+    frequency = _finite(title, "frequency", found["frequency"])
+    if len(frequency) != subcarriers:
+        raise ValueError(
+            f"{title}: {len(frequency)} frequencies for {subcarriers} subcarriers: mend axes"
+        )
+    return grid_of(title, frequency)
 
 
 def _frequency(
@@ -167,20 +177,12 @@ def _frequency(
     found: Mapping[str, Array],
     reading: Reading,
     subcarriers: int,
+    grid: Grid | None,
     carrier: torch.Tensor,
 ) -> torch.Tensor:
     """Of each subcarrier, from its station's carrier, (station, subcarrier) [Hz]."""
-    if "frequency" in found:
-        if reading.bandwidth is not None or reading.first_subcarrier is not None:
-            raise ValueError(f"{title} has frequencies: leave bandwidth and first_subcarrier out")
-        frequency = _finite(title, "frequency", found["frequency"])
-        if len(frequency) != subcarriers:
-            raise ValueError(
-                f"{title}: {len(frequency)} frequencies for {subcarriers} subcarriers: mend axes"
-            )
-        if (frequency <= 0).any() or len(np.unique(frequency)) != len(frequency):
-            raise ValueError(f"{title}: subcarrier frequencies must be positive and distinct")
-        return torch.from_numpy(frequency) - carrier[:, None]
+    if grid is not None:
+        return torch.from_numpy(grid.frequency) - carrier[:, None]
     bandwidth = _given(title, "bandwidth", reading.bandwidth, found)
     if bandwidth is None:
         raise ValueError(f"{title} lacks bandwidth [Hz]: give it, or frequency in the file")

@@ -23,6 +23,7 @@ from radiofix.physics.arrays import ula
 from radiofix.physics.channel import Channel
 from radiofix.serving.locating import Locates
 from radiofix.serving.onnx.localizer import OnnxLocalizer
+from radiofix.serving.onnx.session import REVISION
 from radiofix.serving.onnx.trials import size_of
 from radiofix.types import Station
 from radiofix.version import __version__
@@ -107,7 +108,7 @@ def kept(localizer: Localizer) -> Path:
     """Where the export of a localizer is kept: under what it is, and what made it."""
     told = {} if localizer.record is None else localizer.record.config
     parts = {name: told.get(name) for name in ("encoder", "head")}
-    digest = hashlib.sha256(json.dumps([__version__, torch.__version__, parts]).encode())
+    digest = hashlib.sha256(json.dumps([__version__, REVISION, torch.__version__, parts]).encode())
     for name, values in sorted(localizer.state_dict().items()):
         digest.update(name.encode())
         digest.update(values.cpu().contiguous().numpy().tobytes())

@@ -36,9 +36,9 @@ MEANING = {
     "antenna": "(link, antenna, 3) in the station's frame [wavelengths of the carrier]",
     "station_position": "(link, 3) scene frame [m]",
     "station_orientation": "(link, 3) yaw, pitch, roll [rad]",
-    "position": "(link, 3) scene frame [m]",
-    "covariance": "(link, 3, 3) calibrated, scene frame [m^2]",
-    "trusted": "(link) false where the channel is unlike what the model knows",
+    "position": "(link, 3) scene frame; NaN where nothing was heard [m]",
+    "covariance": "(link, 3, 3) calibrated, scene frame; NaN likewise [m^2]",
+    "trusted": "(link) false where the channel is unlike what the model knows, or only noise",
 }
 
 

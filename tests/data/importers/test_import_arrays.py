@@ -128,12 +128,25 @@ def test_the_carrier_is_in_the_middle_unless_said_otherwise(tmp_path: Path) -> N
 
 
 def test_frequencies_of_the_file_are_taken_as_they_are(tmp_path: Path) -> None:
-    frequency = np.array([3.4e9, 3.41e9, 3.42e9, 3.45e9, 3.46e9, 3.47e9])
+    frequency = 3.4e9 + 1e7 * np.arange(6.0)
     source = measured(tmp_path, f=frequency)
     given = {k: v for k, v in GIVEN.items() if k not in ("carrier_frequency", "bandwidth")}
     store = imported(source, tmp_path / "a.zarr", {**NAMES, "frequency": "f"}, **given)
     np.testing.assert_array_equal(store.dataset["frequency"].values, frequency)
-    assert store.stations[0].carrier_frequency == 3.45e9
+    assert store.stations[0].carrier_frequency == 3.43e9
+
+
+def test_descending_frequencies_are_sorted_and_gaps_filled_with_nothing(tmp_path: Path) -> None:
+    frequency = np.array([3.47e9, 3.46e9, 3.45e9, 3.42e9, 3.41e9, 3.40e9])
+    source = measured(tmp_path, f=frequency)
+    given = {k: v for k, v in GIVEN.items() if k not in ("carrier_frequency", "bandwidth")}
+    store = imported(source, tmp_path / "a.zarr", {**NAMES, "frequency": "f"}, **given)
+    np.testing.assert_allclose(store.dataset["frequency"].values, 3.4e9 + 1e7 * np.arange(8))
+    csi = store.dataset["csi"].values
+    assert not csi[..., 3:5].any()
+    raw = np.load(source)["H"].reshape(*csi.shape[:3], 6)
+    np.testing.assert_allclose(csi[..., [7, 6, 5, 2, 1, 0]], raw, rtol=1e-6)
+    assert store.stations[0].carrier_frequency == pytest.approx(3.44e9)
 
 
 def test_a_ula_lies_along_y_about_the_station(tmp_path: Path) -> None:
@@ -230,7 +243,14 @@ def without(*keys: str) -> dict[str, Any]:
             {**NAMES, "frequency": "f"},
             AXES,
             without("bandwidth"),
-            "positive and distinct",
+            "positive and distinct, 1 Hz is there twice",
+        ),
+        (
+            {"f": np.array([1.0, 2, 3.3, 4, 5.7, 7])},
+            {**NAMES, "frequency": "f"},
+            AXES,
+            without("bandwidth"),
+            "0.7 to 1.7 Hz apart lie on no regular grid: interpolate",
         ),
         ({"t": np.ones(4)}, {**NAMES, "time": "t"}, AXES, GIVEN, "4 values for 5 users"),
     ],

@@ -12,6 +12,7 @@ from radiofix.data import schema
 from radiofix.data.importers.reading import read_arrays
 from radiofix.data.importers.writing import Places, write_csi
 from radiofix.data.store import CHUNK_USERS, Array, expect_new
+from radiofix.physics.grid import grid_of
 from radiofix.types import SPEED_OF_LIGHT
 
 DIMENSIONS = ("user", "station", "antenna", "subcarrier")
@@ -219,7 +220,10 @@ def _frequencies(
             raise ValueError(
                 f"{source}: {len(frequency)} frequencies for {subcarriers} subcarriers: mend axes"
             )
-        return frequency, float(frequency[centre]) if carrier is None else carrier
+        if carrier is None:
+            grid = grid_of(str(source), frequency).frequency
+            carrier = float(grid[len(grid) // 2])
+        return frequency, carrier
     if carrier is None or bandwidth is None:
         lacking = "carrier_frequency" if carrier is None else "bandwidth"
         raise ValueError(f'{source}: give {lacking} [Hz], or name frequencies, names["frequency"]')

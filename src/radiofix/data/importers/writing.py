@@ -15,6 +15,7 @@ from radiofix.data import schema
 from radiofix.data.importers.ordering import strongest_first, wrapped
 from radiofix.data.splits import put_splits
 from radiofix.data.store import Array, StoreWriter
+from radiofix.physics.grid import grid_of
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +103,8 @@ def write_csi(
         places: users and stations; users without a position (NaN) are of no split.
         blocks: the csi of one group of users after the other, best of `CHUNK_USERS` users each;
             linear amplitude, 0 where a link was not measured.
-        frequency: absolute, (subcarrier,) [Hz].
+        frequency: absolute, (subcarrier,) [Hz]; in any order, and with gaps, which are filled with
+            what was not observed.
         antenna_position: in the station's frame, (antenna, 3) [m].
         attributes: the store's attributes.
         labels: further variables with what they mean.
@@ -117,20 +119,19 @@ def write_csi(
         )  # fmt: skip
     _finite(source, "frequency", frequency)
     _finite(source, "antenna_position", antenna_position)
-    if (frequency <= 0).any() or len(np.unique(frequency)) != len(frequency):
-        raise ValueError(f"{source}: subcarrier frequencies must be positive and distinct")
+    grid = grid_of(str(source), frequency)
     for name, (_, label) in labels.items():
         _finite(source, name, label)
     with _writer(out, places, attributes) as writer:
         _put_places(writer, places)
-        writer.put("frequency", schema.CSI_VARIABLES["frequency"], frequency)
+        writer.put("frequency", schema.CSI_VARIABLES["frequency"], grid.frequency)
         writer.put("antenna_position", schema.CSI_VARIABLES["antenna_position"], antenna_position)
         for name, (variable, label) in labels.items():
             writer.put(name, variable, label)
-        sizes = {"antenna": len(antenna_position), "subcarrier": len(frequency)}
+        sizes = {"antenna": len(antenna_position), "subcarrier": len(grid)}
         writer.create("csi", schema.CSI_VARIABLES["csi"], sizes)
         for block in blocks:
-            writer.append("csi", _single_precision(source, block))
+            writer.append("csi", _single_precision(source, grid.spread(block)))
 
 
 def _single_precision(source: Path, csi: Array) -> NDArray[np.complex64]:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import torch
-from jaxtyping import Complex
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from radiofix.physics.channel import Channel
@@ -41,7 +40,7 @@ class OnnxLocalizer:
 
     def locate(
         self,
-        csi: Complex[Tensor, "link antenna subcarrier"],
+        csi: Tensor | ArrayLike,
         stations: Station | Sequence[Station],
         channel: Channel,
     ) -> Fix:
@@ -51,8 +50,7 @@ class OnnxLocalizer:
     def fix(self, sounding: Sounding) -> Fix:
         """Where the user of each link stands, in bounded memory."""
         if not len(sounding):
-            position = torch.zeros(0, 3, dtype=torch.float64)
-            return Fix(position, position[:, :, None].expand(0, 3, 3), torch.zeros(0).bool())
+            return Fix.nowhere(0)
         links = min(MOST, max(FEWEST, math.ceil(len(sounding) / self._threads)))
         shares = [sounding[slice(at, at + links)] for at in range(0, len(sounding), links)]
         if min(self._threads, len(shares)) == 1:
@@ -60,8 +58,4 @@ class OnnxLocalizer:
         else:
             # Threads are made where they are first asked for, as patient as who asks.
             parts = list(self._helpers.map(self._session.run, shares))
-        return Fix(
-            torch.cat([part.position for part in parts]),
-            torch.cat([part.covariance for part in parts]),
-            torch.cat([part.trusted for part in parts]),
-        )
+        return Fix.join(parts)

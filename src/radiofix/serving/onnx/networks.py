@@ -23,8 +23,15 @@ from radiofix.models.lwlm import LwlmEncoder
 from radiofix.models.patches import MEGAHERTZ, WAVELENGTHS
 from radiofix.models.radiofix import RadiofixEncoder, told_features
 from radiofix.models.resnet import ResNetEncoder
+from radiofix.physics.presence import readable
 from radiofix.physics.rotation import rotation
-from radiofix.serving.onnx.waves import RealSounding, RealWave, from_wave, strongest_wave
+from radiofix.serving.onnx.waves import (
+    RealSounding,
+    RealWave,
+    from_wave,
+    shows_a_wave,
+    strongest_wave,
+)
 from radiofix.types import Sounding
 
 
@@ -51,9 +58,11 @@ class RealLocalizer(nn.Module):
         station_orientation: Float[Tensor, "link 3"],
     ) -> tuple[Float[Tensor, "link 3"], Float[Tensor, "link 3 3"], Bool[Tensor, " link"]]:
         """Position [m], covariance [m^2], and whether to believe them."""
-        sounding = RealSounding(
+        given = RealSounding(
             csi_real, csi_imag, frequency, antenna, station_position, station_orientation
         )
+        heard = readable(given.power)
+        sounding = given.where(heard)
         latent = self.encoder(sounding)
         position, horizontal = self.head(latent, sounding)
         if self.kriging.fitted:
@@ -64,8 +73,13 @@ class RealLocalizer(nn.Module):
         covariance = F.pad(horizontal * self.calibration.stretch.square(), (0, 1, 0, 1))
         height = self.calibration.height_deviation.square() * _corner(covariance)
         white = (latent.summary.double() - self.calibration.middle) @ self.calibration.whitening.T
-        trusted = white.square().sum(-1).sqrt() <= self.calibration.threshold
-        return position, covariance + height, trusted
+        known = white.square().sum(-1).sqrt() <= self.calibration.threshold
+        wave = strongest_wave(sounding) if latent.wave is None else latent.wave
+        return (
+            torch.where(heard[:, None], position, torch.nan),
+            torch.where(heard[:, None, None], covariance + height, torch.nan),
+            known & heard & shows_a_wave(sounding, wave),
+        )
 
 
 class RealRadiofixEncoder(nn.Module):

@@ -22,6 +22,8 @@ INPUTS = (
     "station_orientation",
 )
 OUTPUTS = ("position", "covariance", "trusted")
+REVISION = 2
+"""Of what the graph answers: files of other ones, kept from before, are not taken for this one."""
 NEEDED = "pip install 'radiofix[export]'"
 
 

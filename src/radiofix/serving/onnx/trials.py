@@ -120,13 +120,18 @@ def agreement(pairs: Sequence[tuple[Sounding, Fix, Fix]]) -> Agreement:
     """How far two localizers are apart, by what both say of the same soundings."""
     away, spread, otherwise = [0.0], [0.0], 0
     for sounding, ours, theirs in pairs:
+        # Nowhere in both is agreement; nowhere in one alone stays NaN, which is infinitely far.
+        somewhere = ~(ours.position.isnan() & theirs.position.isnan()).all(-1)
+        otherwise += int((ours.trusted != theirs.trusted).sum())
+        if not bool(somewhere.any()):
+            continue
+        sounding, ours, theirs = sounding[somewhere], ours[somewhere], theirs[somewhere]
         station = sounding.station_position.double()
         reach = NEAR + (ours.position - station).norm(dim=-1)
         away.append(_worst((theirs.position - ours.position).norm(dim=-1) / reach))
         size = ours.covariance.abs().amax((1, 2))
         gap = (theirs.covariance - ours.covariance).abs().amax((1, 2))
         spread.append(_worst(gap / size))
-        otherwise += int((ours.trusted != theirs.trusted).sum())
     links = sum(len(sounding) for sounding, _, _ in pairs)
     return Agreement(links, max(away), max(spread), otherwise)
 

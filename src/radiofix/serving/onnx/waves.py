@@ -5,17 +5,17 @@ The same search as `radiofix.physics.strongest`, whose tests its own are compare
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from radiofix.physics.presence import beyond_chance
+from radiofix.physics.strongest import FINER
 from radiofix.types import SPEED_OF_LIGHT
-
-_FINER = 2
-"""Beams and delays that are tried, for each that the array and the band resolve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,11 @@ class RealSounding:
         squared = self.squared.flatten(1)
         return squared.sum(-1) / (squared > 0).sum(-1).clamp(min=1)
 
+    def where(self, heard: Bool[Tensor, " link"]) -> RealSounding:
+        """The same, with zeros for the CSI of links that were not heard."""
+        parts = (torch.where(heard[:, None, None], p, 0.0) for p in (self.real, self.imaginary))
+        return dataclasses.replace(self, **dict(zip(("real", "imaginary"), parts, strict=True)))
+
     def at_unit_power(self, power: Float[Tensor, " link"]) -> tuple[Tensor, Tensor]:
         """Both parts over the root of each link's power; 0 stays 0."""
         scale = torch.where(power > 0, power, torch.ones_like(power)).rsqrt()[:, None, None]
@@ -87,8 +92,8 @@ class RealWave:
 def strongest_wave(sounding: RealSounding) -> RealWave:
     """The highest peak over delays and level directions, between bins by parabolas."""
     antennas, subcarriers = sounding.real.shape[1:]
-    order = torch.arange(_FINER * antennas).to(sounding.real.dtype)
-    late = torch.arange(_FINER * subcarriers).to(sounding.real.dtype)
+    order = torch.arange(FINER * antennas).to(sounding.real.dtype)
+    late = torch.arange(FINER * subcarriers).to(sounding.real.dtype)
     every_beam, every_delay = _count(order), _count(late)
     direction = (order + 0.5) * (2 / every_beam) - 1
     power = _beam_power(sounding, direction, late)
@@ -105,6 +110,21 @@ def strongest_wave(sounding: RealSounding) -> RealWave:
     share = bin_ / every_delay
     delay = torch.where(share > 0.95, torch.zeros_like(share), share).clamp(min=0) / spacing
     return RealWave(delay, found, *_gain(sounding, delay, found))
+
+
+def shows_a_wave(sounding: RealSounding, wave: RealWave) -> Bool[Tensor, " link"]:
+    """`radiofix.physics.presence.shows_a_wave`."""
+    cos, sin = (part[:, None] for part in _turned(sounding, wave.delay))
+    real = (sounding.real * cos - sounding.imaginary * sin).sum(-1)
+    imaginary = (sounding.imaginary * cos + sounding.real * sin).sum(-1)
+    beams, delays = FINER * _count(sounding.antenna[0, :, 0]), FINER * _count(sounding.frequency[0])
+    return beyond_chance(
+        gain=wave.gain_real.square() + wave.gain_imaginary.square(),
+        matched=real.square() + imaginary.square(),
+        energy=sounding.squared.sum((1, 2)),
+        seen=sounding.seen.sum(-1),
+        cells=torch.stack([beams, delays]),
+    )
 
 
 def from_wave(sounding: RealSounding, wave: RealWave) -> RealSounding:
