@@ -26,8 +26,8 @@ class Settings:
     weight_decay: float = 0.0
     """0 is Adam without any."""
     decoupled: bool = True
-    """Whether the decay is beside the gradient and of matrices alone (AdamW); else it is added to the
-    gradient of all that learns, as torch.optim.Adam does."""
+    """Whether the decay is beside the gradient and of matrices alone (AdamW); else it is added to
+    the gradient of all that learns, as torch.optim.Adam does."""
     betas: tuple[float, float] = (0.9, 0.999)
     clip: float | None = None
     """Largest norm of the gradient; None: any."""
