@@ -75,7 +75,7 @@ SMOKE = Scale(
 )
 LAPTOP = Scale(
     name="laptop",
-    labels={n: n for n in (0, 10, 100, 1_000, 10_000)},
+    labels={n: n for n in (0, 10, 30, 100, 300, 1_000, 10_000)},
     test_users=2_000,
     validation_users=500,
     limit_users=1,
