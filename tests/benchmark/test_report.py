@@ -201,8 +201,26 @@ def test_machines_versions_and_the_command_are_told(results):
 
 
 def test_stated_uncertainty_is_told(results):
-    _, rows = table(markdown(gather(results), {}), "Stated for single stations")
+    part = markdown(gather(results), {}).split("## Stated uncertainty")[1]
+    _, rows = table(part, "fig10a: Position from one station")
     assert rows["LWLM, region"] == ["100.0 %", "1.00", "1.50"]
+    assert part.count("LWLM, region") == part.count("**fig") == 1
+
+
+def test_parameters_that_learn_stand_beside_all_of_them_once_they_are_counted(results):
+    told = [h for h, _ in _costs_of(results)]
+    assert "parameters that learn" not in told[0]
+    (point,) = BY_NAME["fig10a"].at("region")
+    run = put(results, WITH_PAPER, point, 0, 1e-3)
+    outcome = outcomes.read(results, run)
+    outcomes.write(results, replace(outcome, cost=replace(outcome.cost, learnt=24_416)))
+    ((head, rows),) = _costs_of(results)
+    told = dict(zip(head[1:], rows[WITH_PAPER], strict=True))
+    assert (told["parameters [M]"], told["parameters that learn"]) == ("5.27", "24,416")
+
+
+def _costs_of(results):
+    return [table(markdown(gather(results), {}), "As run here for one station")]
 
 
 def test_the_page_asks_the_network_for_nothing(results, capsys):

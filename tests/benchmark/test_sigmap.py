@@ -70,6 +70,19 @@ def test_the_arms_that_decide_about_a_map_are_in_each_comparison():
     assert {RIGHT, *(f"cities-{arm}" for arm in arms)} <= set(BY_NAME["maps"].methods)
 
 
+def test_the_curve_by_labels_has_every_baseline_and_the_laptop_every_number_of_them():
+    assert {"LWLM", "SWiT", "ResNet-34", "kNN", "OMP", "NOMP"} <= set(BY_NAME["labels"].methods)
+    for scale in (LAPTOP, PAPER):
+        (labels,) = AGENDA.named(["labels"])
+        asked = {p.x for p in points_of(labels, scale, ("munich",))}
+        assert asked == {0, 10, 30, 100, 300, 1_000}
+        # Nothing else is asked with numbers of labels that this curve alone has.
+        for protocol in PROTOCOLS:
+            if protocol is not labels:
+                some = {p.x for p in points_of(protocol, scale, tuple(AGENDA.stores))}
+                assert not some & {10, 30, 300}
+
+
 def test_lessons_are_read_as_they_were_written_and_have_names_of_their_own():
     lessons = {p.lesson for protocol in PROTOCOLS for p in protocol.every}
     assert len({lesson.name for lesson in lessons}) == len(lessons)
@@ -199,6 +212,9 @@ def test_what_is_favourable_in_table_4_is_said_beside_it():
     assert SUBJECT.remarks["table4"] == FAVOURABLE
     assert SUBJECT.remarks["table4-munich"] == FAVOURABLE
     assert "never says how its users without line of sight were chosen" in UNTOLD
+    for figure in ("table1", "table2-nlos"):
+        assert UNTOLD in SUBJECT.remarks[figure]
+        assert SUBJECT.held_against[figure] == SIGMAP
 
 
 def test_scales_are_the_papers_where_it_says(shared):

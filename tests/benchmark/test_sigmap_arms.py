@@ -18,10 +18,11 @@ from radiofix.benchmark.sigmap.paper import (
 from radiofix.benchmark.sigmap.protocols import BY_NAME, PROTOCOLS, RIGHT
 from radiofix.benchmark.sigmap.wrong import AnotherCitys, MisledMap, Shuffled, elsewhere
 from radiofix.data.store import open_paths
+from radiofix.models.echo_head import WaveHead
 from radiofix.models.map_prompt import ConstantPrompter
 from radiofix.models.map_reading import read_map
 from radiofix.models.site_map import CarriedMap
-from radiofix.training.localizing import pretrained
+from radiofix.training.localizing import build_localizer, pretrained
 
 from .arms import carried, first, network, prepared, told, weights_of
 
@@ -144,6 +145,52 @@ def test_who_was_taught_in_many_cities_is_asked_with_the_map_of_the_new_one(plac
     with torch.no_grad():
         places = [m.localizer(sounding).position for m in (module, wrong)]
     assert (places[0] - places[1]).norm(dim=-1).max() > 1e-3
+
+
+def test_the_published_prompt_can_be_asked_with_a_wrong_map(place):
+    prepared(place, "cities-pooled")
+    run = Run("cities-pooled", first("maps-munich"), 0, 1e-3)
+    asked = ("cities-pooled", "cities-pooled-asked-other")
+    right, wrong = (network(name).taught(run, place)[0] for name in asked)
+    munich, whole = (read_map(open_paths(place.stores[n])) for n in ("munich", "whole"))
+    assert torch.equal(carried(right).vertices, munich.vertices)
+    assert carried(wrong).buildings == whole.buildings
+    weights = [dict(m.localizer.named_parameters()) for m in (right, wrong)]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_the_constant_control_of_waves_has_their_head_and_is_taught_as_they_are(place):
+    plans = {}
+    for name in ("cities-waves", "cities-waves-constant", RIGHT):
+        (schooling,) = network(name).preparations(0)
+        plans[name] = schooling.plan(place)
+    waves, constant, right = plans.values()
+    assert replace(constant, prompter=None, receiver=waves.receiver) == waves
+    assert constant.prompter.init_args == {"prompts": 8}
+    assert (constant.training, constant.adaptation) == (right.training, right.adaptation)
+    prepared(place, "cities-waves-constant")
+    run = Run("cities-waves-constant", first("table4-munich"), 0, 1e-3)
+    module, outcome = network(run.method).taught(run, place)
+    teller = module.localizer.encoder.teller
+    assert isinstance(teller, ConstantPrompter)
+    assert teller.prompts == 8
+    assert type(module.localizer.head) is WaveHead
+    assert carried(module) is None
+    assert outcome.learns.teller == 8 * teller.dim
+    # They learn in cities, and are what a new one is asked with.
+    drawn = build_localizer(constant, pretrained("radiofix-nano")).localizer.encoder.teller
+    begun = pretrained(str(place.prepared("cities-waves-constant-seed0"))).encoder.teller
+    assert not torch.equal(begun.tokens, drawn.tokens)
+    asked = Run(run.method, first("maps-munich"), 0, None)
+    module, _ = network(run.method).taught(asked, place)
+    assert torch.equal(module.localizer.encoder.teller.tokens, begun.tokens)
+
+
+def test_arms_that_decide_about_waves_are_asked_wherever_these_are():
+    for figure in ("maps", "table4", "labels"):
+        asked = BY_NAME[figure].methods
+        assert {RIGHT, "cities-waves", "cities-waves-constant"} <= set(asked)
+    assert "cities-pooled-asked-other" in BY_NAME["maps-munich"].methods
 
 
 def test_who_learnt_with_wrong_maps_goes_on_with_them(place):

@@ -25,7 +25,7 @@ from radiofix.benchmark.sigmap.paper import (
     SIGMAP,
     UNTOLD,
 )
-from radiofix.benchmark.sigmap.protocols import AGENDA, RIGHT
+from radiofix.benchmark.sigmap.protocols import AGENDA, BY_NAME, RIGHT
 from radiofix.benchmark.sigmap.scales import LAPTOP
 from radiofix.benchmark.sigmap.subject import ABSOLUTE
 from radiofix.cli import main
@@ -58,6 +58,16 @@ def test_runs_are_done_once_and_shared_by_figures(place):
     right, wrong = (found[(n, "munich", 0)] for n in names[2:])
     assert right.start == wrong.start is not None
     assert not np.allclose(right.tests[0].error, wrong.tests[0].error)
+    taught = found[(RIGHT, "munich", 6)]
+    assert right.cost.learnt == 0
+    assert taught.cost.learnt == taught.cost.parameters == right.cost.parameters
+    # Results of before it was counted are still read.
+    file = place.out / taught.run.file
+    before = json.loads(file.read_text())
+    del before["cost"]["learnt"]
+    file.write_text(json.dumps(before))
+    again = outcomes.read(place.out, taught.run)
+    assert (again.cost.parameters, again.cost.learnt) == (taught.cost.parameters, None)
 
 
 def test_what_is_begun_with_is_made_in_order(place, tmp_path):
@@ -142,6 +152,29 @@ def test_users_of_all_cities_count_together_where_a_seed_has_asked_in_all(result
     assert len(right.error) == 400
     (alone,) = [c for c in figures["maps-munich"].cells if c.method == RIGHT]
     assert alone.seeds == (0, 1)
+
+
+def test_the_paper_is_marked_on_a_distribution_where_it_prints_the_share_within_a_metre(results):
+    (figure,) = gather(results, ["table1"]).figures
+    (random,) = [panel for panel in figure.panels if panel.title == "split random"]
+    marks = {line.name: line.marks for line in random.lines}
+    assert marks == {SIGMAP: ((1.0, 0.605),), NO_MAP: ((1.0, 0.31),)}
+
+
+def test_what_uncertainty_was_stated_of_is_named(results):
+    squared, radius = np.full(200, 1.0), np.full(200, 2.0)
+    for outcome in outcomes.every(results):
+        stated = [replace(t, squared=squared, radius=radius) for t in outcome.tests]
+        if outcome.run.lesson.labels == 0:
+            outcomes.write(results, replace(outcome, tests=tuple(stated)))
+    part = markdown(gather(results), {}).split("## Stated uncertainty")[1]
+    captions = re.findall(r"\*\*(maps[a-z-]*): ([^*]+)\*\*", part)
+    assert captions == [
+        ("maps", BY_NAME["maps"].title),
+        ("maps-munich", "munich, no label: does a map help?"),
+        ("maps-etoile", "etoile, no label: does a map help?"),
+    ]
+    assert part.count(f"| {RIGHT}, region |") == len(captions)
 
 
 def test_lines_of_a_picture_can_be_told_apart(results):

@@ -54,6 +54,10 @@ def test_the_smoke_recipe_learns_and_is_fine_tuned_and_evaluated(capsys, tmp_pat
     assert "finished" in out
     config = json.loads((tmp_path / "b" / "config.json").read_text())
     assert (config["recipe"]["labels"], config["seed"]) == (15, 2)
+    learns = config["learns"]
+    assert learns["frozen"] == learns["teller"] == 0
+    assert f"learns {learns['backbone']:,} of {learns['backbone']:,} parameters" in out
+    assert "beside the head (100 %)" in out
     status, out = typed(capsys, "evaluate", tmp_path / "b", "--store", store, "--json")
     assert status == 0
     found = json.loads(out)

@@ -162,7 +162,12 @@ def test_updated_parameters_are_counted_by_hand():
     whole = sum(p.numel() for p in module.encoder.parameters())
     assert count.share == count.teller / whole
     assert count.share_with_head == (count.teller + count.head) / (whole + count.head)
-    assert f"{count.teller:,} parameters" in str(count)
+    both = count.teller + count.head
+    assert str(count) == (
+        f"learns {count.teller:,} of {whole:,} parameters beside the head "
+        f"({100 * count.teller / whole:.3g} %), {both:,} with it "
+        f"({100 * both / (whole + count.head):.3g} %)"
+    )
 
 
 def test_a_shipped_localizer_carries_its_map_and_takes_another():

@@ -238,8 +238,12 @@ def test_a_run_begun_before_a_key_was_there_is_gone_on_with(tmp_path, recipe):
     written = tmp_path / "run" / RECIPE
     older = json.loads(written.read_text())
     del older["krige"]
+    del older["training"]["decoupled"]
     written.write_text(json.dumps(older))
     expect_run(tmp_path / "run", recipe(), resume=True)
+    coupled = recipe(training={"steps": 80, "decoupled": False})
+    with pytest.raises(ValueError, match="was begun with another training"):
+        expect_run(tmp_path / "run", coupled, resume=True)
     with pytest.raises(ValueError, match="was begun with another krige"):
         expect_run(tmp_path / "run", recipe(krige=True), resume=True)
 

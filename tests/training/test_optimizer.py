@@ -60,6 +60,31 @@ def test_without_decay_it_is_adam():
         assert torch.equal(one, other)
 
 
+def test_a_decay_in_the_gradient_is_adams_to_the_bit():
+    ours, theirs = Small(), Small()
+    settings = Settings(rate=1e-2, weight_decay=0.3, decoupled=False)
+    adam = optimizer((group(ours.first), group(ours.layers), group(ours.norm)), settings)
+    parts = (theirs.first, theirs.layers, theirs.norm)
+    groups = [{"params": list(part.parameters())} for part in parts]
+    reference = torch.optim.Adam(groups, lr=1e-2, weight_decay=0.3, fused=True)
+    for _ in range(5):
+        set_rate(adam, 1e-2)
+        for model, steps in ((ours, adam), (theirs, reference)):
+            model(X).square().sum().backward()
+            steps.step()
+            steps.zero_grad()
+    for (name, one), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(one, other), name
+    # Norms and biases decay with it, and beside the gradient it would be another step.
+    assert {one["weight_decay"] for one in adam.param_groups} == {0.3}
+    beside, start = Small(), Small()
+    adam = optimizer((group(beside),), Settings(rate=1e-2, weight_decay=0.3))
+    beside(X).square().sum().backward()
+    adam.step()
+    assert not torch.equal(beside.first.weight, ours.first.weight)
+    assert torch.allclose(beside.norm.bias - start.norm.bias, -1e-2 * beside.norm.bias.grad.sign())
+
+
 def test_only_matrices_decay():
     module = Small()
     names = {id(p): n for n, p in module.named_parameters()}

@@ -71,6 +71,60 @@ def test_the_backbone_stays_while_prompts_and_head_learn_and_the_map_goes_along(
     assert torch.equal(shipped.fix(sounding).position, module.localizer.fix(sounding).position)
 
 
+ADAPTATION = "radiofix.training.adaptation"
+
+
+@pytest.mark.parametrize(
+    ("adaptation", "prompter", "backbone"),
+    [
+        ({"class_path": "radiofix.training.prompting.PromptTuning"}, WALLS, 0.0),
+        ({"class_path": f"{ADAPTATION}.FrozenEncoder"}, None, 0.0),
+        ({"class_path": f"{ADAPTATION}.LowRank", "init_args": {"rank": 2}}, None, None),
+        ({"class_path": f"{ADAPTATION}.FullTuning"}, None, 1.0),
+    ],
+)
+def test_a_run_tells_how_many_parameters_learn(
+    tmp_path,
+    store,
+    simulated,  # noqa: F811
+    adaptation,
+    prompter,
+    backbone,
+):
+    changes = {"adaptation": adaptation, "prompter": prompter, "from": str(simulated)}
+    outcome = run(recipe(store, **changes), tmp_path / "told")
+    module, _ = finetuned(tmp_path / "told")
+    localizer = module.localizer
+    whole = localizer.encoder if prompter is None else localizer.encoder.encoder
+    sizes = [p.numel() for p in whole.parameters()]
+    if backbone is None:
+        # Two thin matrices beside each matrix of two dimensions in a linear layer.
+        linear = [m for m in whole.modules() if isinstance(m, torch.nn.Linear)]
+        added = sum(min(2, *m.weight.shape) * sum(m.weight.shape) for m in linear)
+        expected, frozen = added, sum(sizes)
+    else:
+        expected, frozen = int(backbone * sum(sizes)), int((1 - backbone) * sum(sizes))
+    teller = 0
+    if prompter is not None:
+        teller = sum(p.numel() for p in localizer.encoder.teller.parameters())
+    head = sum(p.numel() for p in localizer.head.parameters())
+    told = RunFolder(tmp_path / "told").config()["learns"]
+    counts = (expected, teller, head, frozen)
+    assert tuple(told[n] for n in ("backbone", "teller", "head", "frozen")) == counts
+    of = expected + teller + frozen
+    assert told["share"] == pytest.approx((expected + teller) / of)
+    assert told["share_with_head"] == pytest.approx((expected + teller + head) / (of + head))
+    assert told == outcome.learns.plain
+
+
+def test_without_a_label_nothing_learns(tmp_path, store, simulated):  # noqa: F811
+    full = {"class_path": f"{ADAPTATION}.FullTuning"}
+    none = {"prompter": None, "head": None, "labels": 0, "adaptation": full}
+    outcome = run(recipe(store, **none, **{"from": str(simulated)}), tmp_path / "asked")
+    whole = sum(p.numel() for p in finetuned(tmp_path / "asked")[0].localizer.parameters())
+    assert (outcome.learns.learnt, outcome.learns.frozen) == (0, whole)
+
+
 def test_another_stores_buildings_can_be_told(tmp_path, store):
     both = tmp_path / "both.zarr"
     shutil.copytree(store, tmp_path / "twin.zarr")

@@ -197,10 +197,23 @@ class Figure:
     def _distribution(self, split: str, name: str, cells: Sequence[Cell]) -> Line:
         (cell,) = cells
         error, share = metrics.distribution(cell.error)
-        paper = cell.paper
-        drawn = paper is not None and paper.statistic == "p50" and paper.low == paper.high
-        marks = ((paper.low, 0.5),) if drawn and paper is not None else ()
+        marks = tuple(
+            mark for paper in cell.papers if (mark := _on_distribution(paper)) is not None
+        )
         return Line(name, *self.drawn(split, name), error, share, marks=marks)
+
+
+_WITHIN = {"within_1": 1.0, "within_3": 3.0}
+"""Errors that a share is of, by its statistic."""
+
+
+def _on_distribution(paper: Printed) -> tuple[float, float] | None:
+    """Where a paper's number lies on a distribution of errors; a mean has no place there."""
+    if paper.low != paper.high:
+        return None
+    if paper.statistic == "p50":
+        return paper.low, 0.5
+    return (_WITHIN[paper.statistic], paper.low) if paper.statistic in _WITHIN else None
 
 
 def printed_of(

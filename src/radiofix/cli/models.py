@@ -143,5 +143,8 @@ def _run(
     figures = {"finished": outcome.finished, "run": str(options.out), **outcome.figures}
     ending = "finished" if outcome.finished else "out of time, go on with --resume"
     told = "\n".join(f"{name:>24}  {value:.6g}" for name, value in outcome.figures.items())
+    if outcome.learns is not None:
+        figures["learns"] = outcome.learns.plain
+        told = f"{outcome.learns}\n{told}"
     say(options, figures, f"{options.out}: {ending}\n{told}")
     return 0

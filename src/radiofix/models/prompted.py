@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
 from jaxtyping import Float
@@ -118,14 +118,25 @@ class Updated:
     @property
     def share_with_head(self) -> float:
         """What is updated, the head with it, of all there is."""
-        return self._share(self.backbone + self.teller + self.head, self.frozen)
+        return self._share(self.learnt, self.frozen)
+
+    @property
+    def learnt(self) -> int:
+        """All that learn, the head's with them."""
+        return self.backbone + self.teller + self.head
+
+    @property
+    def plain(self) -> dict[str, float]:
+        """For JSON."""
+        return {**asdict(self), "share": self.share, "share_with_head": self.share_with_head}
 
     def __str__(self) -> str:
         """As a run prints it."""
-        learnt = self.backbone + self.teller
+        beside = self.backbone + self.teller
         return (
-            f"{learnt:,} parameters of the encoder are updated ({self.share:.2%}), with the "
-            f"head's {self.head:,} it is {learnt + self.head:,} ({self.share_with_head:.2%})"
+            f"learns {beside:,} of {beside + self.frozen:,} parameters beside the head "
+            f"({100 * self.share:.3g} %), {self.learnt:,} with it "
+            f"({100 * self.share_with_head:.3g} %)"
         )
 
     @staticmethod
@@ -141,6 +152,11 @@ def updated(localizer: Localizer) -> Updated:
     teller = _counted(encoder.teller) if isinstance(encoder, Told) else (0, 0)
     head = _counted(localizer.head)
     return Updated(backbone[0], teller[0], head[0], backbone[1] + teller[1] + head[1])
+
+
+def untouched(localizer: Localizer) -> Updated:
+    """Counts a localizer that is taken as it is."""
+    return Updated(0, 0, 0, frozen=sum(p.numel() for p in localizer.parameters()))
 
 
 def _counted(module: nn.Module) -> tuple[int, int]:

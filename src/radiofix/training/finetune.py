@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from radiofix.data.store import PathStore, open_paths
 from radiofix.models.heads import StationHead
 from radiofix.models.memory import meet
+from radiofix.models.prompted import untouched, updated
 from radiofix.training.adaptation import Adaptation
 from radiofix.training.batches import LabelledBatches, warn_of_aliases
 from radiofix.training.blending import Blend, blends, take, weights
@@ -134,12 +135,13 @@ def finetune(
     able = start is not None and start.readies(module.localizer.head)
     known = None if start is None else weights(module)
     taught = lesson(recipe, module, store, fabric, able)
+    learns = updated(module.localizer)
     loop = Loop(fabric, taught, recipe.training, folder, recipe.seed)
     if fabric.is_global_zero:
         begin(folder, told)
     if resume and folder.has(LAST):
         loop.resume()
-    outcome = loop.run(seconds, quiet)
+    outcome = replace(loop.run(seconds, quiet), learns=learns)
     if outcome.finished and fabric.is_global_zero:
         best, last = _settled(loop, recipe)
         if known is not None and recipe.blend and recipe.training.keep == "best":
@@ -165,7 +167,12 @@ def _taken(
     labelled = _labelled(recipe, module, store, fabric) if recipe.labels else None
     module.to(fabric.device).eval()
     figures = dict(_judge(recipe, store, fabric.device)(module))
-    outcome = Outcome(Progress(figures=figures), finished=True, samples_per_second=0.0)
+    outcome = Outcome(
+        Progress(figures=figures),
+        finished=True,
+        samples_per_second=0.0,
+        learns=untouched(module.localizer),
+    )
     if not fabric.is_global_zero:
         return outcome
     begin(folder, told)
@@ -264,6 +271,7 @@ def _finish(
         "unit": module.task.unit,
         **provenance(store, recipe.seed, fabric.device),
         "figures": outcome.figures,
+        "learns": None if outcome.learns is None else outcome.learns.plain,
     }
     folder.finish(module.state_dict(), config)
     if recipe.encoder is not None and recipe.head is not None:

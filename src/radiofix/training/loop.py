@@ -13,6 +13,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from radiofix.models.prompted import Updated
 from radiofix.training.checkpoints import BEST, LAST, RunFolder
 from radiofix.training.logs import Logs
 from radiofix.training.optimizer import Average, Group, optimizer, set_rate
@@ -106,6 +107,8 @@ class Outcome:
     blend: float | None = None
     """Share of what was learnt that was kept, where weights on the way to the last ones are; None:
     those of the best step."""
+    learns: Updated | None = None
+    """How many parameters did, where only a part may; None: all of the module's."""
 
     @property
     def figures(self) -> dict[str, float]:

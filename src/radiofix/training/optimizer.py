@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,21 +43,35 @@ def decays(owner: nn.Module, name: str, parameter: nn.Parameter) -> bool:
     return parameter.ndim >= 2 and name.endswith("weight") and not isinstance(owner, nn.Embedding)
 
 
-def optimizer(groups: Iterable[Group], settings: Settings) -> torch.optim.AdamW:
-    """AdamW over all groups; `set_rate` gives each its rate.
+def optimizer(groups: Iterable[Group], settings: Settings) -> torch.optim.Adam:
+    """Adam over all groups, its decay as the settings have it; `set_rate` gives each its rate."""
+    split = _split(groups, settings.weight_decay) if settings.decoupled else _whole(groups)
+    if not split:
+        raise ValueError("nothing is left to train: every parameter is frozen")
+    told = {"lr": settings.rate, "betas": settings.betas, "fused": True}
+    if settings.decoupled:
+        return torch.optim.AdamW(split, **told)
+    return torch.optim.Adam(split, weight_decay=settings.weight_decay, **told)
 
-    With weight_decay=0 it is Adam.
-    """
+
+def _whole(groups: Iterable[Group]) -> list[dict[str, Any]]:
+    return [
+        {"params": [p for _, _, p in one.parameters], "factor": one.factor}
+        for one in groups
+        if one.parameters
+    ]
+
+
+def _split(groups: Iterable[Group], weight_decay: float) -> list[dict[str, Any]]:
+    """What decays apart from what does not."""
     split = []
     for one in groups:
         for decaying in (True, False):
             chosen = [p for o, n, p in one.parameters if decays(o, n, p) is decaying]
-            decay = settings.weight_decay * decaying
+            decay = weight_decay * decaying
             if chosen:
                 split.append({"params": chosen, "weight_decay": decay, "factor": one.factor})
-    if not split:
-        raise ValueError("nothing is left to train: every parameter is frozen")
-    return torch.optim.AdamW(split, lr=settings.rate, betas=settings.betas, fused=True)
+    return split
 
 
 def set_rate(adam: torch.optim.Optimizer, rate: float) -> None:

@@ -24,7 +24,10 @@ class Settings:
     warmup: int = 0
     """Steps over which the rate grows from 0 to `rate`."""
     weight_decay: float = 0.0
-    """Of matrices alone, decoupled (AdamW); 0 is Adam."""
+    """0 is Adam without any."""
+    decoupled: bool = True
+    """Whether the decay is beside the gradient and of matrices alone (AdamW); else it is added to
+    the gradient of all that learns, as torch.optim.Adam does."""
     betas: tuple[float, float] = (0.9, 0.999)
     clip: float | None = None
     """Largest norm of the gradient; None: any."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
+from typing import Any
 
 from radiofix.training.checkpoints import RunFolder
 from radiofix.training.recipe import FinetuneRecipe, PretrainRecipe, plain
+from radiofix.training.settings import Settings
 
 RECIPE = "recipe.json"
 
@@ -20,7 +23,7 @@ def expect_run(path: Path, recipe: PretrainRecipe | FinetuneRecipe, resume: bool
         return
     if not (path / RECIPE).is_file():
         raise ValueError(f"{path} is no run to resume: leave out --resume to begin one")
-    begun = {**_defaults(recipe), **json.loads((path / RECIPE).read_text())}
+    begun = _filled(recipe, json.loads((path / RECIPE).read_text()))
     changed = _changed(begun, plain(recipe))
     if changed:
         raise ValueError(f"{path} was begun with another {changed}: resume with the same")
@@ -38,6 +41,12 @@ def _changed(before: dict[str, object], now: dict[str, object]) -> str:
     return ", ".join(sorted(k for k in same if k != "store" and before.get(k) != same[k]))
 
 
-def _defaults(recipe: PretrainRecipe | FinetuneRecipe) -> dict[str, object]:
-    """What keys mean that are newer than a run."""
-    return {f.name: f.default for f in fields(recipe) if f.default is not MISSING}
+def _filled(part: Any, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What was written of a recipe or of a part of it, with what keys mean that are newer."""
+    newer = {f.name: f.default for f in fields(part) if f.default is not MISSING}
+    result = {**newer, **told}
+    for field in fields(part):
+        own = getattr(part, field.name)
+        if isinstance(result.get(field.name), dict) and isinstance(own, Settings):
+            result[field.name] = _filled(own, result[field.name])
+    return result

@@ -11,6 +11,7 @@ _SCHEDULE = {
     "batch": 64,
     "final_rate": 0.01,
     "weight_decay": 0.05,
+    "decoupled": True,
     "clip": 1.0,
     "precision": "bf16-mixed",
 }

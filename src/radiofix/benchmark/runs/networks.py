@@ -27,6 +27,7 @@ from radiofix.training.checkpoints import RunFolder
 from radiofix.training.finetune import finetune
 from radiofix.training.launch import single
 from radiofix.training.localizing import Finetuning, finetuned
+from radiofix.training.loop import Outcome
 from radiofix.training.recipe import FinetuneRecipe, read_recipe
 from radiofix.types import Sounding
 
@@ -153,8 +154,8 @@ class Network:
         recipe = read_recipe(FinetuneRecipe, {**content, **self.changes(lesson, site)}, name)
         return replace(recipe, receiver=InLesson(recipe.receiver, lesson))
 
-    def taught(self, run: Run, site: Site) -> tuple[Finetuning, float]:
-        """Fine-tunes in a folder that is gone afterwards; the mean validation error beside."""
+    def taught(self, run: Run, site: Site) -> tuple[Finetuning, Outcome]:
+        """Fine-tunes in a folder that is gone afterwards; what that ended with beside."""
         recipe = self.recipe(run, site)
         site.work.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=site.work) as folder:
@@ -163,18 +164,20 @@ class Network:
             # It learns no more, and the counter of operations cannot do with parameters that might.
             module = finetuned(place.path)[0].to(site.device).requires_grad_(False)
         self.readied(module, run.lesson, site)
-        return module, outcome.figures["validation_mean"]
+        return module, outcome
 
     def learn(self, run: Run, site: Site) -> Learned:
         """Fine-tunes, and is ready to answer."""
-        module, validation = self.taught(run, site)
+        module, outcome = self.taught(run, site)
+        validation = outcome.figures["validation_mean"]
+        learnt = None if outcome.learns is None else outcome.learns.learnt
         (first, _), *_ = held_out_links(run, Trial(run.lesson.stations), site, "validation")
         # All links of one user, so that an encoder of several stations sees what it needs.
         one = first[first.user == first.user[0]]
         return Learned(
             answer=answering(module),
             validation=validation if math.isfinite(validation) else None,
-            cost=cost(module.localizer, one),
+            cost=replace(cost(module.localizer, one), learnt=learnt),
             start=self.fingerprint(site, run.seed),
         )
 

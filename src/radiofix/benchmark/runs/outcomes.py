@@ -79,6 +79,8 @@ class Cost:
     parameters: int
     flops: int
     """Multiplications and additions of one user's links, forward."""
+    learnt: int | None = None
+    """Of the parameters, those that fine-tuning may change; None: nobody counted them."""
 
 
 @dataclass(frozen=True)

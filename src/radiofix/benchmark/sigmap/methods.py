@@ -164,14 +164,15 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
             rate=TAUGHT_RATE,
         )
 
-    def following(name: str, head: Callable[[Site], Part]) -> Network:
-        taught, wrong = InFrame(Arm(adaptation=FULL), head), head is misled_echoes
+    def following(name: str, head: Callable[[Site], Part], prompter: Part | None = None) -> Network:
+        taught, wrong = InFrame(Arm(prompter, FULL), head), head is misled_echoes
+        after = InFrame(Arm(adaptation=FULL, begun=prompter is not None), head)
         return Network(
             name,
             "radiofix",
             _OURS,
             start=School(name, _OURS["position"], nano, taught, ahead=AHEAD),
-            changes=taught,
+            changes=after,
             placing=True,
             rate=TAUGHT_RATE,
             mapped=head is not waves,
@@ -180,6 +181,7 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
 
     right = following(RIGHT, echoes)
     walls, reads = schooled("cities-walls", Arm(WALLS)), schooled("cities-reader", Arm(), READER)
+    pooled = schooled("cities-pooled", Arm(COARSE))
     # The same networks, told the same, from nothing.
     alone = InFrame(Arm(adaptation=FULL), echoes)
     walls_alone = InFrame(Arm(WALLS, FULL))
@@ -187,6 +189,7 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
         right,
         Network(SCRATCH, "radiofix", _OURS, changes=alone, mapped=True),
         following("cities-waves", waves),
+        following("cities-waves-constant", waves, CONSTANT_EIGHT),
         following("cities-echoes-other-map", misled_echoes),
         _asked(right, "other", AskedWith(None)),
         _asked(right, "shuffled", AskedWith(_SHUFFLED)),
@@ -201,7 +204,8 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
         _asked(walls, "shuffled", AskedWith(_SHUFFLED)),
         _asked(reads, "other", AskedWith(None)),
         _asked(reads, "shuffled", AskedWith(_SHUFFLED)),
-        schooled("cities-pooled", Arm(COARSE)),
+        pooled,
+        _asked(pooled, "other", AskedWith(None)),
         schooled("cities-pooled-normalised", Arm(COARSE_NORMALISED)),
         published("cities-SigMap", Arm(COARSE)),
         published("cities-SigMap-no-map", Arm()),

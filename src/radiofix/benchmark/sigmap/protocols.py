@@ -48,10 +48,12 @@ _ASKED = (
     "cities-walls-asked-shuffled",
     "cities-reader-asked-other",
     "cities-reader-asked-shuffled",
+    "cities-pooled-asked-other",
 )
 _SCHOOLED = (
     RIGHT,
     "cities-waves",
+    "cities-waves-constant",
     "cities-echoes-other-map",
     "cities-walls",
     "cities-reader",
@@ -80,6 +82,7 @@ _NEW_CITY = (
     RIGHT,
     SCRATCH,
     "cities-waves",
+    "cities-waves-constant",
     "cities-echoes-other-map",
     "cities-walls",
     "cities-walls-scratch",
@@ -101,6 +104,7 @@ _CURVES = (
     RIGHT,
     SCRATCH,
     "cities-waves",
+    "cities-waves-constant",
     "cities-walls",
     "cities-reader",
     "cities-no-map",
@@ -108,9 +112,7 @@ _CURVES = (
     "cities-walls-other-map",
     "cities-pooled",
     "radiofix-nano",
-    LWLM,
-    "kNN",
-    "NOMP",
+    *_BASELINES,
     "NOMP-map",
 )
 

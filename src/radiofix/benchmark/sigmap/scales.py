@@ -8,7 +8,13 @@ from radiofix.benchmark.lwlm.scales import LAPTOP as LWLM_LAPTOP
 from radiofix.benchmark.lwlm.scales import SMOKE as LWLM_SMOKE
 from radiofix.benchmark.runs.scales import Pace, Scale
 
-_TABLE5 = {"batch": 32, "final_rate": 0.0, "weight_decay": 1e-5, "clip": 1.0}
+_TABLE5 = {
+    "batch": 32,
+    "final_rate": 0.0,
+    "weight_decay": 1e-5,
+    "decoupled": False,
+    "clip": 1.0,
+}
 """Adam's settings of the paper; 300 epochs of its data are the steps below."""
 _FEW = {"keep": "last"}
 """Fewer labels than validation users: no step is chosen by these. Nor in many cities, whose
@@ -69,7 +75,7 @@ SMOKE = Scale(
 )
 LAPTOP = Scale(
     name="laptop",
-    labels={n: n for n in (0, 10, 100, 1_000, 10_000)},
+    labels={n: n for n in (0, 10, 30, 100, 300, 1_000, 10_000)},
     test_users=2_000,
     validation_users=500,
     limit_users=1,

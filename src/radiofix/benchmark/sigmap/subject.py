@@ -52,6 +52,7 @@ SUBJECT = Subject(
     remarks={
         "table1": f"{UNTOLD} {CONSTANT}",
         "table2": CONSTANT,
+        "table2-nlos": f"{UNTOLD} {CONSTANT}",
         "table4": FAVOURABLE,
         "maps": _MAPS,
         **{f"table4-{users.name}": FAVOURABLE for users in UNSEEN},
@@ -61,6 +62,7 @@ SUBJECT = Subject(
         "labels": RIGHT,
         "table1": SIGMAP,
         "table2": SIGMAP,
+        "table2-nlos": SIGMAP,
         "table3": SIGMAP,
         "table4": RIGHT,
         **{f"maps-{users.name}": RIGHT for users in UNSEEN},
