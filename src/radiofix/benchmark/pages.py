@@ -373,7 +373,13 @@ def _made(report: Report) -> list[Block]:
     )
     seconds = [o.seconds for o in done]
     memory = [o.memory for o in done if o.memory is not None]
-    started = {f"{o.run.method} from {o.start[:16]}" for o in done if o.start is not None}
+    own = report.asked.get("own", {})
+    started = {
+        f"{'code' if o.run.method in own else 'weights'} (SHA-256): "
+        f"{o.run.method} from {o.start[:16]}"
+        for o in done
+        if o.start is not None
+    }
     return [
         Heading("How it was made", anchor="made"),
         Code("\n".join(report.asked["commands"])),
@@ -391,7 +397,7 @@ def _made(report: Report) -> list[Block]:
                     else []
                 ),
                 f"radiofix-nano begins with: {report.asked['pretrained']}",
-                *(f"weights (SHA-256): {text}" for text in sorted(started)),
+                *sorted(started),
             ]
         ),
     ]

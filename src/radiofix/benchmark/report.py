@@ -16,8 +16,9 @@ from radiofix.benchmark import metrics
 from radiofix.benchmark.figures import Cell, Figure, printed_of
 from radiofix.benchmark.lwlm.limit import LIMIT
 from radiofix.benchmark.runs import outcomes
-from radiofix.benchmark.runs.learned import Method
+from radiofix.benchmark.runs.learned import Method, with_own
 from radiofix.benchmark.runs.outcomes import Outcome, Run, Tried
+from radiofix.benchmark.runs.own import OwnRow
 from radiofix.benchmark.runs.protocols import REGION, Point, Protocol
 from radiofix.benchmark.runs.running import preferred, wanted
 from radiofix.benchmark.runs.site import Site
@@ -80,11 +81,13 @@ def gather(out: Path, only: Sequence[str] | None = None) -> Report:
         )
     asked = json.loads((out / ASKED).read_text())
     subject = SUBJECTS[asked.get("bench", FIRST)]
-    every = subject.methods(asked["pretrained"])
+    more = OwnRow.parse(asked.get("own", {}))
+    every = with_own(subject.methods(asked["pretrained"]), more)
+    agenda = subject.agenda.admitting([row.name for row in more])
     stores = {name: "" for name, there in asked["stores"].items() if there}
-    site = Site(subject.scale(asked["scale"]), stores, out, out, Path("recipes"), subject.agenda)
+    site = Site(subject.scale(asked["scale"]), stores, out, out, Path("recipes"), agenda)
     done = {outcome.run: outcome for outcome in outcomes.every(out)}
-    protocols = subject.agenda.named(only)
+    protocols = agenda.named(only)
     runs = wanted(every, protocols, site)
     looks = _looks(every)
     figures = tuple(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from radiofix.cli.terminal import add_command, key_values, positive_int, say, whole_numbers
 
 if TYPE_CHECKING:
+    from radiofix.benchmark.runs.own import Own
     from radiofix.benchmark.runs.running import Bench
     from radiofix.benchmark.runs.scales import Scale
     from radiofix.benchmark.runs.subject import Subject
@@ -46,6 +48,14 @@ def _add_arguments(command: argparse.ArgumentParser, stores: str) -> None:
     command.add_argument("--scale", default="smoke", help="smoke, laptop or paper")
     command.add_argument("--only", nargs="+", default=None, metavar="FIGURE", help="None: all")
     command.add_argument("--methods", nargs="+", default=None, metavar="METHOD", help="None: all")
+    command.add_argument(
+        "--method",
+        dest="own",
+        action="append",
+        default=[],
+        metavar="MODULE:MAKE",
+        help="one of your own, asked beside the others; may be given again",
+    )
     command.add_argument("--seeds", type=whole_numbers, default=None, help="None: the scale's")
     command.add_argument(
         "--splits", nargs="+", default=None, metavar="SPLIT", help="None: the scale's"
@@ -138,10 +148,11 @@ def _bench(options: argparse.Namespace) -> int:
     from radiofix.files import write_whole
 
     if not options.table:
-        bench = _planned(options)
+        more = _own(options)
+        bench = _planned(options, more)
         if options.plan:
             return _say_plan(options, bench)
-        asked = _asked(options)
+        asked = _asked(options, more)
         options.out.mkdir(parents=True, exist_ok=True)
         _tell(_plan(bench, options.processes))
         write_whole(options.out / ASKED, json.dumps(asked, indent=1) + "\n")
@@ -185,7 +196,14 @@ def report(options: argparse.Namespace) -> int:
     return 0
 
 
-def _asked(options: argparse.Namespace) -> dict[str, Any]:
+def _own(options: argparse.Namespace) -> tuple[Own, ...]:
+    """Methods that are somebody's own: named here alone, never by a file that is read."""
+    from radiofix.benchmark.runs.own import own
+
+    return tuple(own(place) for place in options.own)
+
+
+def _asked(options: argparse.Namespace, more: Sequence[Own]) -> dict[str, Any]:
     """What a folder of results is about, with all that has been typed for it so far."""
     from radiofix.benchmark.report import ASKED
 
@@ -202,8 +220,13 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
         "scale": options.scale,
         "pretrained": _name(options.pretrained),
         "stores": {**before.get("stores", {}), **dict.fromkeys(_stores(options), True)},
+        **({"own": own} if (own := {**before.get("own", {}), **_rows(more)}) else {}),
         "commands": list(dict.fromkeys([*before.get("commands", ()), _command(options)])),
     }
+
+
+def _rows(more: Sequence[Own]) -> dict[str, Any]:
+    return {method.name: method.plain for method in more}
 
 
 def _subject(options: argparse.Namespace) -> Subject:
@@ -212,8 +235,8 @@ def _subject(options: argparse.Namespace) -> Subject:
     return SUBJECTS[str(options.bench)]
 
 
-def _planned(options: argparse.Namespace) -> Bench:
-    from radiofix.benchmark.runs.learned import chosen
+def _planned(options: argparse.Namespace, more: Sequence[Own]) -> Bench:
+    from radiofix.benchmark.runs.learned import chosen, with_own
     from radiofix.benchmark.runs.running import Bench
     from radiofix.benchmark.runs.site import Site
 
@@ -222,18 +245,21 @@ def _planned(options: argparse.Namespace) -> Bench:
     strange = sorted(set(options.seeds or ()) - set(scale.seeds))
     if strange:
         raise ValueError(f"no seed {strange[0]} at scale {scale.name}: there are {scale.seeds}")
+    names = [method.name for method in more]
+    agenda = subject.agenda.admitting(names)
     site = Site(
         scale=replace(scale, splits=_splits(options, scale)),
         stores=_stores(options),
         out=options.out,
         work=options.work,
         recipes=options.recipes,
-        agenda=subject.agenda,
+        agenda=agenda,
         device=options.device,
         keeps=options.keep,
     )
-    methods = chosen(subject.methods(options.pretrained), options.methods)
-    return Bench(site, methods, subject.agenda.named(options.only), options.seeds)
+    asked = None if options.methods is None else [*options.methods, *names]
+    methods = chosen(with_own(subject.methods(options.pretrained), more), asked)
+    return Bench(site, methods, agenda.named(options.only), options.seeds)
 
 
 def _splits(options: argparse.Namespace, scale: Scale) -> tuple[str, ...]:
@@ -307,6 +333,7 @@ def _command(options: argparse.Namespace) -> str:
     for flag in ("only", "methods", "splits"):
         names = getattr(options, flag)
         parts += [f"--{flag} {' '.join(names)}"] if names else []
+    parts += [f"--method {place}" for place in options.own]
     if options.seeds is not None:
         parts.append(f"--seeds {','.join(str(s) for s in options.seeds)}")
     for flag in ("store", "folder", "out", "pretrained"):

@@ -38,7 +38,7 @@ class Learned:
 
 
 class Method(Protocol):
-    """One row of the tables."""
+    """One row of the tables; somebody's own becomes one by `own.own` (docs/your-own-method.md)."""
 
     @property
     def name(self) -> str:
@@ -86,6 +86,16 @@ def chosen(every: Sequence[Method], names: Sequence[str] | None) -> tuple[Method
     if strange:
         raise ValueError(f"no method {', '.join(strange)}: there are {', '.join(known)}")
     return tuple(m for m in every if names is None or m.name in names)
+
+
+def with_own(every: Sequence[Method], more: Sequence[Method]) -> tuple[Method, ...]:
+    """All methods and somebody's own, each with a name of its own."""
+    names = [method.name for method in every]
+    for method in more:
+        if method.name in names:
+            raise ValueError(f"a method is called {method.name} already: give yours another name")
+        names.append(method.name)
+    return (*every, *more)
 
 
 def labelled_links(run: Run, site: Site) -> Links:

@@ -82,6 +82,14 @@ class Agenda:
             raise ValueError(f"no figure {', '.join(strange)}: there are {', '.join(known)}")
         return tuple(p for p in self.protocols if names is None or p.name in names)
 
+    def admitting(self, names: Sequence[str]) -> Agenda:
+        """The same with these methods in every protocol."""
+        protocols = tuple(
+            p if p.methods is None else replace(p, methods=(*p.methods, *names))
+            for p in self.protocols
+        )
+        return replace(self, protocols=protocols)
+
     def trials_of(self, lesson: Lesson) -> tuple[Trial, ...]:
         """All that any figure asks a method after a lesson; labels do not change it."""
         wanted = {

@@ -19,6 +19,7 @@ from radiofix.benchmark.runs.learned import Method, held_out_links, labelled_use
 from radiofix.benchmark.runs.lessons import Lesson, Trial
 from radiofix.benchmark.runs.networks import Network
 from radiofix.benchmark.runs.outcomes import Outcome, Run, Tried
+from radiofix.benchmark.runs.own import Own
 from radiofix.benchmark.runs.preparing import Preparation
 from radiofix.benchmark.runs.protocols import Agenda, Point, Protocol
 from radiofix.benchmark.runs.scales import Scale
@@ -117,6 +118,8 @@ class Bench:
         )
 
     def _answers(self, method: Method, outcome: Outcome) -> bool:
+        if isinstance(method, Own) and outcome.start != method.source:
+            return False
         tests = asked(method, outcome.run.lesson, self.site.agenda)
         return all(outcome.tested(test) for test in tests)
 
