@@ -48,7 +48,7 @@ def optimizer(groups: Iterable[Group], settings: Settings) -> torch.optim.Adam:
     split = _split(groups, settings.weight_decay) if settings.decoupled else _whole(groups)
     if not split:
         raise ValueError("nothing is left to train: every parameter is frozen")
-    told = {"lr": settings.rate, "betas": settings.betas, "fused": True}
+    told: dict[str, Any] = {"lr": settings.rate, "betas": settings.betas, "fused": True}
     if settings.decoupled:
         return torch.optim.AdamW(split, **told)
     return torch.optim.Adam(split, weight_decay=settings.weight_decay, **told)
@@ -64,7 +64,7 @@ def _whole(groups: Iterable[Group]) -> list[dict[str, Any]]:
 
 def _split(groups: Iterable[Group], weight_decay: float) -> list[dict[str, Any]]:
     """What decays apart from what does not."""
-    split = []
+    split: list[dict[str, Any]] = []
     for one in groups:
         for decaying in (True, False):
             chosen = [p for o, n, p in one.parameters if decays(o, n, p) is decaying]
