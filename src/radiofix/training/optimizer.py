@@ -64,7 +64,7 @@ def _whole(groups: Iterable[Group]) -> list[dict[str, Any]]:
 
 def _split(groups: Iterable[Group], weight_decay: float) -> list[dict[str, Any]]:
     """What decays apart from what does not."""
-    split = []
+    split: list[dict[str, Any]] = []
     for one in groups:
         for decaying in (True, False):
             chosen = [p for o, n, p in one.parameters if decays(o, n, p) is decaying]
