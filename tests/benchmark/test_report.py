@@ -317,3 +317,24 @@ def test_mistakes_are_one_line(tmp_path, results, capsys):
         told = capsys.readouterr().err
         assert message in told
         assert told.count("\n") == 1
+
+
+def test_a_method_looks_the_same_on_all_splits(results):
+    (figure,) = gather(results, ["fig10a"]).figures
+    names = [
+        name for name in figure.looks if name.startswith(("radiofix", "LWLM")) or name == "kNN"
+    ]
+    shown = {"region": names, "random": names[1:]}
+    cells = (
+        replace(figure.cells[0], method=name, split=split)
+        for split, there in shown.items()
+        for name in there
+    )
+    drawn = {
+        panel.title: {line.name: (line.family, line.member) for line in panel.lines}
+        for panel in replace(figure, cells=tuple(cells)).panels
+    }
+    region, random = drawn["split region"], drawn["split random"]
+    assert len(region) == len(random) + 1 == len(names)
+    assert random == {name: look for name, look in region.items() if name in random}
+    assert len(set(region.values())) == len(region)

@@ -142,13 +142,14 @@ class Figure:
         there = {cell.method for cell in self.at(split)}
         return tuple(name for name in self.looks if name in there)
 
-    def drawn(self, split: str, method: str) -> tuple[int, int]:
-        """Colour and dashes of a method: its family's and its own in it.
+    def drawn(self, method: str) -> tuple[int, int]:
+        """Colour and dashes of a method on all splits: its family's and its own in it.
 
         Where most methods are of few families, or families are more than colours, each has a
         colour of its own instead.
         """
-        there = self.methods(split)
+        shown = {cell.method for cell in self.cells}
+        there = tuple(name for name in self.looks if name in shown)
         families = {self.looks[name][0] for name in there}
         if 2 * len(families) > len(there) and max(families) < COLOURS:
             return self.looks[method]
@@ -192,7 +193,7 @@ class Figure:
             if paper.low == paper.high
         )
         x = np.array([c.x for c in cells])
-        return Line(name, *self.drawn(split, name), x, value, low, high, marks)
+        return Line(name, *self.drawn(name), x, value, low, high, marks)
 
     def _distribution(self, split: str, name: str, cells: Sequence[Cell]) -> Line:
         (cell,) = cells
@@ -200,7 +201,7 @@ class Figure:
         marks = tuple(
             mark for paper in cell.papers if (mark := _on_distribution(paper)) is not None
         )
-        return Line(name, *self.drawn(split, name), error, share, marks=marks)
+        return Line(name, *self.drawn(name), error, share, marks=marks)
 
 
 _WITHIN = {"within_1": 1.0, "within_3": 3.0}
