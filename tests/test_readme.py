@@ -182,6 +182,35 @@ def test_what_the_map_of_a_new_city_is_worth_is_as_the_bench_found_it():
         assert part in README, part
 
 
+def test_the_table_of_new_cities_is_that_of_the_runs():
+    page = (ROOT / "docs/sigmap.md").read_text()
+    runs = ROOT / "results/sigmap-laptop/runs"
+    lines = page[page.index("## What came out so far") :].splitlines()
+    rows = [[c.strip() for c in line.strip("|").split("|")] for line in lines if line[:1] == "|"]
+    cities = rows[0][1:-2]
+    assert len(cities) == 7
+    seen = 0
+    for row in rows[2:]:
+        name = re.match(r"`([\w-]+)`", row[0])
+        method = name.group(1) if name else method
+        seed = int(re.search(r"seed (\d)|$", row[0]).group(1) or 0)
+        errors = [
+            json.loads(
+                (
+                    runs / f"position-region-0labels-stall-10MHz-pilots1-clean-{city}"
+                    f"/{method}-seed{seed}.json"
+                ).read_text()
+            )["tests"][0]["error"]
+            for city in cities
+        ]
+        every = np.concatenate(errors)
+        told = [f"{np.mean(e):.1f}, {np.median(e):.1f}" for e in (*errors, every)]
+        assert [cell.strip("*") for cell in row[1:-1]] == told, row[0]
+        assert row[-1] == f"{100 * np.mean(every < 10):.0f} %"
+        seen += 1
+    assert seen == 9
+
+
 def test_what_a_new_city_needs_is_told_as_it_was_found():
     page = (ROOT / "docs/map-prompts.md").read_text()
     for labels in (0, 100):

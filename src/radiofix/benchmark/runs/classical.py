@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,10 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from radiofix.benchmark.runs.answers import Links
-from radiofix.benchmark.runs.learned import Learned, held_out_links, labelled_links
+from radiofix.benchmark.runs.learned import Learned, Undemanding, held_out_links, labelled_links
 from radiofix.benchmark.runs.lessons import Lesson, Trial
 from radiofix.benchmark.runs.outcomes import Run
-from radiofix.benchmark.runs.scales import Scale
 from radiofix.benchmark.runs.site import Site
 from radiofix.classic.fingerprint import Fingerprint, Remembered, fit, join
 from radiofix.classic.multilateration import Heard, Trust, multilaterate
@@ -90,7 +89,7 @@ def multilaterated(sounding: Sounding, wave: Wave, known: Known) -> Estimate:
 
 
 @dataclass(frozen=True)
-class Geometry:
+class Geometry(Undemanding):
     """The first wave of each link, and where it puts the user; no label is used."""
 
     name: str
@@ -101,31 +100,11 @@ class Geometry:
     """Whether one station alone is another method's row."""
     family: str = "geometry"
 
-    def lacks(self, site: Site) -> str | None:
-        """It needs nothing."""
-        return None
-
     def lesson(self, lesson: Lesson) -> Lesson | None:
         """None of the labels; it has nothing to gain from many patterns of pilots."""
         several = len(lesson.pilots) > 1
         skipped = self.only_together and not lesson.question.together
         return None if several or skipped else replace(lesson, labels=0)
-
-    def seeds(self, seeds: Sequence[int]) -> Sequence[int]:
-        """All: they draw the test users."""
-        return seeds
-
-    def rates(self, rates: Sequence[float]) -> Sequence[float | None]:
-        """None."""
-        return (None,)
-
-    def hears(self, lesson: Lesson, test: Trial) -> bool:
-        """Anything."""
-        return True
-
-    def most(self, scale: Scale) -> int:
-        """All."""
-        return scale.test_users
 
     def learn(self, run: Run, site: Site) -> Learned:
         """Takes the height of users and the street's extent, and nothing else, from the store."""
@@ -141,35 +120,19 @@ class Geometry:
 
 
 @dataclass(frozen=True)
-class Lookup:
+class Lookup(Undemanding):
     """The nearest labelled channels: of one station, or of all of a user's at once."""
 
     name: str = "kNN"
     family: str = "lookup"
 
-    def lacks(self, site: Site) -> str | None:
-        """It needs nothing."""
-        return None
-
     def lesson(self, lesson: Lesson) -> Lesson | None:
         """The lesson as it is, of one pattern of pilots."""
         return None if len(lesson.pilots) > 1 else lesson
 
-    def seeds(self, seeds: Sequence[int]) -> Sequence[int]:
-        """All: they draw the labelled users."""
-        return seeds
-
-    def rates(self, rates: Sequence[float]) -> Sequence[float | None]:
-        """None."""
-        return (None,)
-
     def hears(self, lesson: Lesson, test: Trial) -> bool:
         """Stations whose channels it has looked at: it knows nothing of others."""
         return set(test.stations) <= set(lesson.stations)
-
-    def most(self, scale: Scale) -> int:
-        """All."""
-        return scale.test_users
 
     def learn(self, run: Run, site: Site) -> Learned:
         """Keeps labelled channels."""

@@ -79,6 +79,30 @@ class Method(Protocol):
         ...
 
 
+class Undemanding:
+    """What most methods without a network answer when they are asked what they need: nothing."""
+
+    def lacks(self, site: Site) -> str | None:
+        """It needs nothing."""
+        return None
+
+    def seeds(self, seeds: Sequence[int]) -> Sequence[int]:
+        """All: they draw the test users."""
+        return seeds
+
+    def rates(self, rates: Sequence[float]) -> Sequence[float | None]:
+        """None: how it learns, if it does, is its own affair."""
+        return (None,)
+
+    def hears(self, lesson: Lesson, test: Trial) -> bool:
+        """Anything."""
+        return True
+
+    def most(self, scale: Scale) -> int:
+        """All."""
+        return scale.test_users
+
+
 def chosen(every: Sequence[Method], names: Sequence[str] | None) -> tuple[Method, ...]:
     """The methods of these names; None: all."""
     known = [method.name for method in every]

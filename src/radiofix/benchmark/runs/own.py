@@ -7,7 +7,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,10 @@ from typing import Any
 import torch
 
 from radiofix.benchmark.runs.classical import height_of
-from radiofix.benchmark.runs.learned import Learned, labelled_links
-from radiofix.benchmark.runs.lessons import Lesson, Trial
+from radiofix.benchmark.runs.learned import Learned, Undemanding, labelled_links
+from radiofix.benchmark.runs.lessons import Lesson
 from radiofix.benchmark.runs.outcomes import Run
 from radiofix.benchmark.runs.questions import QUESTIONS
-from radiofix.benchmark.runs.scales import Scale
 from radiofix.benchmark.runs.site import Site
 from radiofix.models.heads import Estimate
 from radiofix.types import Sounding
@@ -28,7 +27,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
 @dataclass(frozen=True)
-class OwnRow:
+class OwnRow(Undemanding):
     """What tables must know of it: its results are read without its code."""
 
     name: str
@@ -38,10 +37,6 @@ class OwnRow:
     """Names of those that it answers."""
     family: str = "own"
 
-    def lacks(self, site: Site) -> str | None:
-        """It needs nothing."""
-        return None
-
     def lesson(self, lesson: Lesson) -> Lesson | None:
         """With labels as it is, or without any; of one pattern of pilots."""
         if lesson.question.name not in self.questions or len(lesson.pilots) > 1:
@@ -49,22 +44,6 @@ class OwnRow:
         if not self.learns:
             return replace(lesson, labels=0)
         return lesson if lesson.labels else None
-
-    def seeds(self, seeds: Sequence[int]) -> Sequence[int]:
-        """All."""
-        return seeds
-
-    def rates(self, rates: Sequence[float]) -> Sequence[float | None]:
-        """None: how it learns is its own affair."""
-        return (None,)
-
-    def hears(self, lesson: Lesson, test: Trial) -> bool:
-        """Anything."""
-        return True
-
-    def most(self, scale: Scale) -> int:
-        """All."""
-        return scale.test_users
 
     def learn(self, run: Run, site: Site) -> Learned:
         """Without its code it cannot."""
