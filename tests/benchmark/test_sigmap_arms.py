@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,7 +11,7 @@ from radiofix.benchmark.runs.lessons import DEEPMIMO, UNSEEN, Trial
 from radiofix.benchmark.runs.networks import Network
 from radiofix.benchmark.runs.outcomes import Run
 from radiofix.benchmark.runs.running import Bench
-from radiofix.benchmark.sigmap.methods import methods
+from radiofix.benchmark.sigmap.methods import JOINED, methods
 from radiofix.benchmark.sigmap.paper import (
     NO_MAP,
     SIGMAP,
@@ -19,6 +20,7 @@ from radiofix.benchmark.sigmap.protocols import BY_NAME, PROTOCOLS, RIGHT
 from radiofix.benchmark.sigmap.wrong import AnotherCitys, MisledMap, Shuffled, elsewhere
 from radiofix.data.store import open_paths
 from radiofix.models.echo_head import WaveHead
+from radiofix.models.fusing import Fusion
 from radiofix.models.map_prompt import ConstantPrompter
 from radiofix.models.map_reading import read_map
 from radiofix.models.site_map import CarriedMap
@@ -105,8 +107,9 @@ def test_a_procedural_city_is_told_another_procedural_one_s_houses_first(shared)
         assert elsewhere(replace(shared, stores=given), users).stores[0] == expected
 
 
-def test_without_a_second_store_there_is_no_other_map(shared):
-    alone = replace(shared, stores={"whole": shared.stores["whole"]})
+def test_without_a_second_store_there_is_no_other_map(shared, tmp_path):
+    # Nothing has been taught in this place: what has needs its cities no more.
+    alone = replace(shared, stores={"whole": shared.stores["whole"]}, work=tmp_path)
     missing = Bench(alone, methods()).missing()
     assert missing["SigMap-other-map"] == "another city's map needs a second store"
     assert SIGMAP not in missing
@@ -145,6 +148,36 @@ def test_who_was_taught_in_many_cities_is_asked_with_the_map_of_the_new_one(plac
     with torch.no_grad():
         places = [m.localizer(sounding).position for m in (module, wrong)]
     assert (places[0] - places[1]).norm(dim=-1).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", [RIGHT, JOINED])
+def test_stations_are_joined_by_what_is_stated_of_each(place, name):
+    method = prepared(place, name)
+    run = Run(name, first("together"), 0, 1e-3)
+    assert run.lesson.question.together
+    learned = method.learn(run, place)
+    module, _ = method.taught(run, place)
+    ((sounding, truth), *_) = held_out_links(run, Trial(()), place, "test")
+    users, count = torch.unique_consecutive(sounding.user, return_counts=True)
+    assert count.max() > 1
+    told, task = learned.answer(sounding), run.lesson.question.make_task()
+    error = task.error(told, sounding, truth)
+    fix = module.localizer.fix(sounding)
+    for user in users.tolist():
+        own = sounding.user == user
+        one = fix[own]
+        fused = Fusion().fuse(
+            one.position.numpy()[None],
+            one.covariance.numpy()[None],
+            np.ones((1, len(one)), dtype=bool),
+            one.trusted.numpy()[None],
+        )
+        place_of = torch.from_numpy(fused.position[0])
+        assert torch.allclose(told.position[own], place_of.expand(len(one), 3), atol=1e-4)
+        off = (place_of - truth.position[own][0])[:2].norm()
+        assert torch.allclose(error[own].double(), off.double(), atol=1e-3)
+    # Taught link by link: no weights of stations are learnt.
+    assert type(module.localizer.head).__name__ != "FusionHead"
 
 
 def test_the_published_prompt_can_be_asked_with_a_wrong_map(place):

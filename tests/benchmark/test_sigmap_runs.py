@@ -98,6 +98,12 @@ def test_what_is_kept_beside_the_results_is_gone_on_from_elsewhere(place, tmp_pa
     assert again.pretrainings() == ()
     # The outcomes that are there began with what is kept: else they would be refused.
     assert [run.method for run in again.left(again.runs())] == [f"{RIGHT}-asked-other"]
+    # Of what is kept the cities are not needed again; another seed's would be.
+    without = replace(elsewhere, stores={k: v for k, v in place.stores.items() if k != "cities"})
+    taught = chosen(methods(), names)
+    assert Bench(without, taught, figures, seeds=(0,)).missing() == {}
+    missing = Bench(without, taught, figures, seeds=(0, 1)).missing()
+    assert missing == dict.fromkeys(names, "no store named cities is given")
     for name in (f"backbone-{SIGMAP}-cities-seed0", "cities-SigMap-seed0", f"{RIGHT}-seed0"):
         whole, kept = (pretrained(str(p)) for p in (first.work / "smoke" / name, first.kept(name)))
         before, after = whole.encoder.state_dict(), kept.encoder.state_dict()

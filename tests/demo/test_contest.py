@@ -11,8 +11,8 @@ from radiofix.demo.links import Links, held_out, labelled
 from radiofix.demo.street import held
 from radiofix.demo.svg import View
 from radiofix.demo.table import plain, rows
+from radiofix.models.fusing import Fused
 from radiofix.scenes.outdoors import inside_buildings
-from radiofix.serving.fusing import Fused
 from radiofix.training.recipe import FinetuneRecipe, load_recipe
 
 

@@ -6,10 +6,10 @@ import torch
 
 from miniature import write_miniature
 from radiofix.data.store import open_paths
+from radiofix.models.fusing import Fusion
 from radiofix.physics.arrays import ula
 from radiofix.physics.channel import AliasWarning, Channel
 from radiofix.serving import soundings
-from radiofix.serving.fusing import Fusion
 from radiofix.serving.locating import locate, open_source
 from radiofix.serving.sites import site_of
 from radiofix.serving.soundings import Reading

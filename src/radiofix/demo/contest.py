@@ -16,7 +16,7 @@ from radiofix.data.store import PathStore, open_paths
 from radiofix.demo.finders import joined, learnt, looked_up, multilaterated
 from radiofix.demo.links import Links, held_out, labelled
 from radiofix.models import pretrained
-from radiofix.serving.fusing import Fused
+from radiofix.models.fusing import Fused
 from radiofix.training.recipe import FinetuneRecipe, load_recipe
 
 Floats = NDArray[np.float64]

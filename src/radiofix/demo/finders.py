@@ -16,8 +16,8 @@ from radiofix.classic.multilateration import Heard, multilaterate
 from radiofix.classic.waves import Waves
 from radiofix.demo.links import Links
 from radiofix.models import pretrained
+from radiofix.models.fusing import Fused, Fusion
 from radiofix.models.localizer import Localizer
-from radiofix.serving.fusing import Fused, Fusion
 from radiofix.training.checkpoints import RunFolder
 from radiofix.training.finetune import finetune
 from radiofix.training.launch import single

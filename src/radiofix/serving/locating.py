@@ -8,11 +8,10 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from radiofix.models.fusing import Fusion, slots
 from radiofix.serving.captures import CaptureSource
 from radiofix.serving.fixes import Fixes
-from radiofix.serving.fusing import Fusion
 from radiofix.serving.soundings import Heard, Reading, Source
 from radiofix.serving.stores import open_store
 from radiofix.types import Fix, Sounding
@@ -62,25 +61,16 @@ def locate(
 
 
 def _located(model: Locates, heard: Heard, fusion: Fusion, device: torch.device | str) -> Fixes:
-    links, fixes = len(heard.fix), len(heard.labels)
-    slot = _slots(heard.fix)
-    slots = int(slot.max(initial=0)) + 1
-    position, covariance = np.zeros((fixes, slots, 3)), np.zeros((fixes, slots, 3, 3))
-    answered, trusted = np.zeros((2, fixes, slots), dtype=np.bool_)
-    station = np.full((fixes, slots), -1)
-    if links:
+    fix = Fix.nowhere(0)
+    if len(heard.fix):
         try:
             fix = model.fix(heard.sounding.to(device))
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:300]
             raise ValueError(f"{heard.source} does not suit the model: {reason}") from error
-        at = heard.fix, slot
-        position[at] = fix.position.double().cpu().numpy()
-        covariance[at] = fix.covariance.double().cpu().numpy()
-        trusted[at] = fix.trusted.cpu().numpy()
-        answered[at] = np.isfinite(position[at]).all(-1) & np.isfinite(covariance[at]).all((-2, -1))
-        station[at] = heard.sounding.station.numpy()
-    fused = fusion.fuse(position, covariance, answered, trusted)
+    fused = fusion.join(fix, heard.fix, len(heard.labels))
+    station = np.full(fused.weight.shape, -1)
+    station[heard.fix, slots(heard.fix)] = heard.sounding.station.numpy()
     return Fixes(
         source=heard.source,
         user=heard.labels.user,
@@ -92,11 +82,3 @@ def _located(model: Locates, heard: Heard, fusion: Fusion, device: torch.device 
         station=station,
         weight=fused.weight,
     )
-
-
-def _slots(fix: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Which of its fix's links each one is, the fix's links being next to each other (link,)."""
-    number = np.arange(len(fix))
-    begins = np.ones(len(fix), dtype=np.bool_)
-    begins[1:] = fix[1:] != fix[:-1]
-    return number - np.maximum.accumulate(np.where(begins, number, 0))

@@ -18,10 +18,11 @@ from radiofix.benchmark.runs.learned import Learned, held_out_links
 from radiofix.benchmark.runs.lessons import Lesson, Trial
 from radiofix.benchmark.runs.outcomes import Cost, Run
 from radiofix.benchmark.runs.preparing import Beginning, Preparation, Start, weights
-from radiofix.benchmark.runs.questions import QUESTIONS
+from radiofix.benchmark.runs.questions import POSITION, QUESTIONS
 from radiofix.benchmark.runs.recipes import InLesson, changed, teaching, with_stations
 from radiofix.benchmark.runs.scales import Scale
 from radiofix.benchmark.runs.site import Site
+from radiofix.models.fusing import Fusion
 from radiofix.models.heads import Estimate, StationHead
 from radiofix.training.checkpoints import RunFolder
 from radiofix.training.finetune import finetune
@@ -63,6 +64,8 @@ class Network:
     """Heads, for questions that have no recipe of their own: that of the position is changed."""
     start: Beginning = field(default_factory=Start)
     changes: Changes = unchanged
+    joined: bool = False
+    """Whether it places each link by itself, stations being joined by the covariances it states."""
     placing: bool = False
     """Whether what it begins with places users before any label, and is asked then."""
     only: tuple[str, ...] = tuple(QUESTIONS)
@@ -81,12 +84,12 @@ class Network:
 
     def lacks(self, site: Site) -> str | None:
         """Recipes that are not there, or a store to pretrain on."""
-        preparations = self.preparations(site.scale.seeds[0])
-        names = {*self.recipes.values(), *(preparation.recipe for preparation in preparations)}
+        before = [p for seed in site.scale.seeds for p in self.preparations(seed)]
+        names = {*self.recipes.values(), *(preparation.recipe for preparation in before)}
         missing = sorted(name for name in names if not (site.recipes / name).is_file())
         if missing:
             return f"no recipe {', '.join(missing)}"
-        reasons = [self.missing(site), *(p.lacks(site) for p in preparations)]
+        reasons = [self.missing(site), *(p.lacks(site) for p in before)]
         return next((reason for reason in reasons if reason is not None), None)
 
     def lesson(self, lesson: Lesson) -> Lesson | None:
@@ -118,6 +121,10 @@ class Network:
         """All."""
         return scale.test_users
 
+    def joins(self, lesson: Lesson) -> bool:
+        """Whether several stations are asked about, and it knows of one at a time."""
+        return self.joined and lesson.question.together
+
     def preparations(self, seed: int) -> tuple[Preparation, ...]:
         """What is made before its runs of a seed, first what others need."""
         made: list[Preparation] = []
@@ -138,6 +145,8 @@ class Network:
     def recipe(self, run: Run, site: Site) -> FinetuneRecipe:
         """Of a run's fine-tuning."""
         question, lesson = run.lesson.question, run.lesson
+        if self.joins(lesson):
+            question = POSITION
         name = self.recipes.get(question.name, self.recipes["position"])
         content = site.recipe(name)
         if question.name in self.heads:
@@ -175,7 +184,7 @@ class Network:
         # All links of one user, so that an encoder of several stations sees what it needs.
         one = first[first.user == first.user[0]]
         return Learned(
-            answer=answering(module),
+            answer=joining(module) if self.joins(run.lesson) else answering(module),
             validation=validation if math.isfinite(validation) else None,
             cost=replace(cost(module.localizer, one), learnt=learnt),
             start=self.fingerprint(site, run.seed),
@@ -191,6 +200,19 @@ def answering(module: Finetuning) -> Answer:
     def answer(sounding: Sounding) -> Estimate:
         fix = localizer.fix(sounding)
         return Estimate(fix.position, torch.linalg.cholesky(fix.covariance[:, :2, :2]))
+
+    return answer
+
+
+def joining(module: Finetuning) -> Answer:
+    """The fixes of all links of a user joined, as `radiofix locate` does it."""
+
+    def answer(sounding: Sounding) -> Estimate:
+        users, row = torch.unique_consecutive(sounding.user, return_inverse=True)
+        fix = module.localizer.fix(sounding)
+        fused = Fusion().join(fix, row.cpu().numpy(), len(users))
+        position = torch.from_numpy(fused.position).to(row.device)[row]
+        return Estimate(position, logit=torch.zeros_like(position[:, 0]))
 
     return answer
 

@@ -89,8 +89,10 @@ class Pretraining:
         return None
 
     def lacks(self, site: Site) -> str | None:
-        """Its store."""
-        return None if self.store in site.stores else f"no store named {self.store} is given"
+        """Its store, until it has been made."""
+        if self.ready(site) or self.store in site.stores:
+            return None
+        return f"no store named {self.store} is given"
 
     def ready(self, site: Site) -> bool:
         """Whether its weights are there."""

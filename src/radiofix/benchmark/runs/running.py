@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -47,12 +47,12 @@ class Bench:
 
     def missing(self) -> dict[str, str]:
         """Methods that cannot be run here, and why."""
-        lacks = {method.name: method.lacks(self.site) for method in self.methods}
+        lacks = {method.name: self._lacks(method) for method in self.methods}
         return {name: why for name, why in lacks.items() if why is not None}
 
     def able(self) -> tuple[Method, ...]:
         """Methods that can."""
-        return tuple(m for m in self.methods if m.lacks(self.site) is None)
+        return tuple(m for m in self.methods if self._lacks(m) is None)
 
     def pretrainings(self) -> tuple[Preparation, ...]:
         """What runs that are left begin with and that is not there yet, in order."""
@@ -101,6 +101,11 @@ class Bench:
             yield tuple(partial(prepare, self.site, preparation) for preparation in able)
         yield self._jobs(self.searches())
         yield self._jobs(self.runs())
+
+    def _lacks(self, method: Method) -> str | None:
+        if self.seeds is None:
+            return method.lacks(self.site)
+        return method.lacks(replace(self.site, scale=replace(self.site.scale, seeds=self.seeds)))
 
     def _there(self, preparation: Preparation) -> bool:
         kept = not self.site.keeps or is_kept(self.site.kept(preparation.name))

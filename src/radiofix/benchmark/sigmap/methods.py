@@ -66,6 +66,8 @@ _OURS = {"position": "radiofix/position.yaml"}
 RIGHT = "cities-echoes"
 """Taught in many cities with the right maps, and told the right one."""
 SCRATCH = f"{RIGHT}-scratch"
+JOINED = "radiofix-nano-joined"
+"""Stations joined by what it states of each, where `radiofix-nano` learns to weigh them."""
 READER = Part("radiofix.models.wall_prompt.WallReader")
 
 
@@ -173,6 +175,7 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
             _OURS,
             start=School(name, _OURS["position"], nano, taught, ahead=AHEAD),
             changes=after,
+            joined=True,
             placing=True,
             rate=TAUGHT_RATE,
             mapped=head is not waves,
@@ -187,7 +190,7 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
     walls_alone = InFrame(Arm(WALLS, FULL))
     return (
         right,
-        Network(SCRATCH, "radiofix", _OURS, changes=alone, mapped=True),
+        Network(SCRATCH, "radiofix", _OURS, changes=alone, joined=True, mapped=True),
         following("cities-waves", waves),
         following("cities-waves-constant", waves, CONSTANT_EIGHT),
         following("cities-echoes-other-map", misled_echoes),
@@ -233,6 +236,7 @@ def methods(pretrained: str = NANO) -> tuple[Method, ...]:
         *_many_cities(pretrained),
         *_ONE_CITY,
         replace(nano, placing=True),
+        replace(nano, name=JOINED, joined=True, placing=True, rate_of=nano.name),
         *(_of_whole(method) for method in (lwlm, swit, cnn)),
         *(known[name] for name in ("kNN", OMP, "NOMP")),
         Followed("NOMP-map", Nomp()),

@@ -16,9 +16,9 @@ from radiofix.benchmark.runs.lessons import (
     Users,
 )
 from radiofix.benchmark.runs.protocols import RANDOM, REGION, Agenda, Point, Protocol
-from radiofix.benchmark.runs.questions import FUSION, POSITION
+from radiofix.benchmark.runs.questions import FUSION, POSITION, Question
 from radiofix.benchmark.runs.scales import RATE_LABELS
-from radiofix.benchmark.sigmap.methods import RIGHT, SCRATCH, SFMCM
+from radiofix.benchmark.sigmap.methods import JOINED, RIGHT, SCRATCH, SFMCM
 from radiofix.benchmark.sigmap.paper import ALL, FEW, GRID, NO_MAP, SIGMAP, STRIP, SWIT
 
 STATIONS = ("3", "4", "9", "10")
@@ -39,8 +39,19 @@ _TOLD = (
 )
 _TUNED = ("SigMap-full", "SigMap-walls-full", "SigMap-scratch")
 _LOW_RANK = ("SigMap-low-rank", "SigMap-walls-low-rank")
-_ONE_CITY = (*_TOLD, *_TUNED, "radiofix-nano", *_BASELINES)
-_HIDDEN = (SIGMAP, NO_MAP, "SigMap-constant", "SigMap-other-map", LWLM, "kNN", "NOMP")
+_ONE_CITY = (*_TOLD, *_TUNED, RIGHT, SCRATCH, "radiofix-nano", *_BASELINES)
+_HIDDEN = (
+    SIGMAP,
+    NO_MAP,
+    "SigMap-constant",
+    "SigMap-other-map",
+    RIGHT,
+    SCRATCH,
+    JOINED,
+    LWLM,
+    "kNN",
+    "NOMP",
+)
 _ASKED = (
     "cities-echoes-asked-other",
     "cities-echoes-asked-shuffled",
@@ -69,6 +80,17 @@ _SCHOOLED = (
 )
 _ON_THE_MAP = ("NOMP-map", "NOMP-other-map")
 _MAPS = (*_SCHOOLED, *_ASKED, "radiofix-nano", OMP, "NOMP", *_ON_THE_MAP)
+_TOGETHER_UNSEEN = (
+    RIGHT,
+    "cities-waves",
+    "cities-waves-constant",
+    "cities-echoes-other-map",
+    "cities-echoes-asked-other",
+    "cities-echoes-asked-shuffled",
+    JOINED,
+    OMP,
+    "NOMP",
+)
 _NEW_CITY = (
     SIGMAP,
     NO_MAP,
@@ -121,9 +143,9 @@ def _asked(lesson: Lesson, x: float) -> Point:
     return Point(x, lesson, Trial(lesson.stations))
 
 
-def _in(users: Users, labels: int) -> Lesson:
-    """Every user of a new city from each of its stations by itself."""
-    return Lesson(POSITION, REGION, labels=labels, stations=(), users=users)
+def _in(users: Users, labels: int, question: Question = POSITION) -> Lesson:
+    """Every user of a new city: from each of its stations by itself, or from all together."""
+    return Lesson(question, REGION, labels=labels, stations=(), users=users)
 
 
 def _each(labels: int) -> tuple[Point, ...]:
@@ -172,7 +194,7 @@ PROTOCOLS = (
         "Position from station 3 of users without line of sight, and the distribution of Fig. 6",
         _LABELLED,
         (_asked(_ALONE, ALL),),
-        methods=(*_ONE_CITY, "SigMap-eq11"),
+        methods=(*_ONE_CITY, "SigMap-eq11", "NOMP-map"),
     ),
     Protocol(
         "table4",
@@ -187,7 +209,7 @@ PROTOCOLS = (
         "Position from four stations, and the distribution of Fig. 7",
         _LABELLED,
         (_asked(_TOGETHER, ALL),),
-        methods=_ONE_CITY,
+        methods=(*_ONE_CITY, JOINED),
     ),
     Protocol(
         "table3",
@@ -204,6 +226,15 @@ PROTOCOLS = (
         ours=True,
         splits=_IN_REGIONS,
         methods=_CURVES,
+    ),
+    Protocol(
+        "together",
+        "New cities without a label, each user by all stations that hear it",
+        _LABELLED,
+        tuple(_asked(_in(users, 0, FUSION), 0) for users in UNSEEN),
+        ours=True,
+        splits=_IN_REGIONS,
+        methods=_TOGETHER_UNSEEN,
     ),
     Protocol(
         "table2-nlos",

@@ -85,8 +85,10 @@ class Schooling:
         return self.school.start.preparation(self.school.name, self.family, self.seed)
 
     def lacks(self, site: Site) -> str | None:
-        """The cities."""
-        return None if CITIES.store in site.stores else f"no store named {CITIES.store} is given"
+        """The cities, until it has been taught in them."""
+        if self.ready(site) or CITIES.store in site.stores:
+            return None
+        return f"no store named {CITIES.store} is given"
 
     def ready(self, site: Site) -> bool:
         """Whether there is a localizer to go on from."""

@@ -24,6 +24,12 @@ _MAPS = (
     "with the right ones. Users of all new cities count together."
 )
 
+_JOINED = (
+    "The same networks, each link placed by itself and a user's stations joined by the covariances "
+    "that they state, as `radiofix locate` does it; NOMP's delays and directions are joined by "
+    "robust multilateration, OMP's places by the plain mean. All users of all new cities count."
+)
+
 
 def _heading(protocol: Protocol) -> str:
     if protocol.ours:
@@ -55,11 +61,13 @@ SUBJECT = Subject(
         "table2-nlos": f"{UNTOLD} {CONSTANT}",
         "table4": FAVOURABLE,
         "maps": _MAPS,
+        "together": _JOINED,
         **{f"table4-{users.name}": FAVOURABLE for users in UNSEEN},
     },
     held_against={
         "maps": RIGHT,
         "labels": RIGHT,
+        "together": RIGHT,
         "table1": SIGMAP,
         "table2": SIGMAP,
         "table2-nlos": SIGMAP,

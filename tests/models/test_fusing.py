@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
+from radiofix.models.fusing import Fusion
 from radiofix.serving.ellipses import scale_of
-from radiofix.serving.fusing import Fusion
+from radiofix.types import Fix
 
 
 def spread(xx, yy=None, xy=0.0, zz=1.0):
@@ -130,3 +132,26 @@ def test_of_honest_fixes_the_fused_ellipse_holds_what_it_says():
 def test_freedom_must_be_positive():
     with pytest.raises(ValueError, match="freedom must be positive, got 0"):
         Fusion(freedom=0.0)
+
+
+def test_links_one_after_the_other_are_joined_as_tables_of_them_are():
+    random = np.random.default_rng(0)
+    group = np.array([0, 0, 0, 1, 3, 3])
+    position = random.normal(size=(6, 3)) * 10
+    position[4] = np.nan
+    factor = random.normal(size=(6, 3, 3)) + 2 * np.eye(3)
+    covariance = factor @ factor.transpose(0, 2, 1)
+    trusted = np.array([True, False, True, False, True, True])
+    fix = Fix(*map(torch.from_numpy, (position, covariance, trusted)))
+    joined = Fusion().join(fix, group, 4)
+    assert joined.weight.shape == (4, 3)
+    for row, links in enumerate(([0, 1, 2], [3], [], [5])):
+        if not links:
+            assert np.isnan(joined.position[row]).all()
+            continue
+        alone = fuse(position[links], covariance[links], trusted[links])
+        assert np.allclose(joined.position[row], alone.position[0])
+        assert np.allclose(joined.covariance[row], alone.covariance[0])
+        assert joined.trusted[row] == alone.trusted[0]
+    # Who was heard by the second station alone counts at its place.
+    assert joined.weight[3, 0] == 0 < joined.weight[3, 1]

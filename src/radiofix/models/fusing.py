@@ -17,8 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from radiofix.types import Fix
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 _ROUNDS = 200
 _STILL = 1e-5
 """A place that moves less has been found [m]."""
@@ -90,6 +93,24 @@ class Fusion:
             weight,
         )
 
+    def join(self, fix: Fix, group: Ints, groups: int) -> Fused:
+        """Joins the fixes of links: those of one group follow each other.
+
+        Args:
+            fix: of all links.
+            group: (link,) number of each one's user, or of its user and time.
+            groups: how many there are; who has no link is nowhere.
+        """
+        at = group, slots(group)
+        width = int(at[1].max(initial=0)) + 1
+        position, covariance = np.zeros((groups, width, 3)), np.zeros((groups, width, 3, 3))
+        heard, trusted = np.zeros((2, groups, width), dtype=np.bool_)
+        position[at] = fix.position.double().cpu().numpy()
+        covariance[at] = fix.covariance.double().cpu().numpy()
+        trusted[at] = fix.trusted.cpu().numpy()
+        heard[at] = np.isfinite(position[at]).all(-1) & np.isfinite(covariance[at]).all((-2, -1))
+        return self.fuse(position, covariance, heard, trusted)
+
     def _best(
         self, position: Floats, information: Floats, used: Bools
     ) -> tuple[Floats, Floats, Floats]:
@@ -115,6 +136,14 @@ class Fusion:
 
     def _weight(self, squared: Floats) -> Floats:
         return np.minimum(1.0, (self.freedom + _AXES) / (self.freedom + squared))
+
+
+def slots(group: Ints) -> Ints:
+    """Which of its group's links each one is, those of a group being next to each other."""
+    number = np.arange(len(group))
+    begins = np.ones(len(group), dtype=np.bool_)
+    begins[1:] = group[1:] != group[:-1]
+    return number - np.maximum.accumulate(np.where(begins, number, 0))
 
 
 def _mean(position: Floats, information: Floats, weight: Floats) -> Floats:
