@@ -21,9 +21,11 @@ from radiofix.training.blending import blends
 from radiofix.training.checkpoints import RunFolder
 from radiofix.training.evaluate import (
     evaluate,
+    fixes,
     held_out,
     honesty,
     implied,
+    joined,
     part_links,
     summary,
 )
@@ -98,9 +100,33 @@ def test_honesty_counts_the_mistakes_of_fixes_that_were_stated_to_be_sure():
     fix = Fix(position, covariance, torch.tensor([True, True, True, False]))
     truth = SimpleNamespace(position=torch.stack([away, 0 * away, 0 * away + 70], -1))
     localizer = SimpleNamespace(head=FrameHead(), fix=lambda sounding: fix)
-    told = honesty(SimpleNamespace(localizer=localizer), [(None, truth)])
+    links = [(None, truth)]
+    told = honesty(fixes(SimpleNamespace(localizer=localizer), links), links)
     # Of 2.146 deviations: 1 in 10.7, 60 not in 10.7, 60 in 85.8, 300 in 429.
     assert told == {"held_at_90": 0.75, "trusted": 0.75, "sure": 0.5, "far_though_sure": 0.5}
+
+
+def test_users_are_joined_over_their_stations_and_errors_counted_once_a_user():
+    # Two users: the first heard twice, 2 m and 4 m too far east and as sure of both; the second
+    # heard once, 5 m off. Another batch has a third, heard by nobody else.
+    position = torch.tensor([[12.0, 0, 1], [14, 0, 1], [0, 25, 1]], dtype=torch.float64)
+    covariance = torch.eye(3, dtype=torch.float64).repeat(3, 1, 1) * 9
+    fix = Fix(position, covariance, torch.ones(3, dtype=torch.bool))
+    truth = SimpleNamespace(position=torch.tensor([[10.0, 0, 1], [10, 0, 1], [0, 20, 1]]))
+    sounding = SimpleNamespace(user=torch.tensor([7, 7, 9]))
+    told = joined([fix], [(sounding, truth)])
+    assert told["users"] == 2
+    assert told["mean"] == pytest.approx((3 + 5) / 2)
+    last = slice(2, 3)
+    alone = (
+        SimpleNamespace(user=sounding.user[last]),
+        SimpleNamespace(position=truth.position[last]),
+    )
+    assert joined([fix[last]], [alone]) == {}
+    both = joined([fix, fix[last]], [(sounding, truth), alone])
+    assert both["users"] == 3
+    assert both["mean"] == pytest.approx((3 + 5 + 5) / 3)
+    assert joined([], [(sounding, truth)]) == {}
 
 
 def test_it_learns_and_a_finished_run_gives_its_errors_again(tmp_path, store, recipe):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,14 +75,21 @@ def evaluate(options: argparse.Namespace) -> int:
     figures = {k: v for k, v in found.items() if isinstance(v, float) and k not in shares}
     told = "\n".join(f"{name:>15}  {value:.3f} {unit}" for name, value in figures.items())
     told += "".join(f"\n{name:>15}  {100 * value:.1f} %" for name, value in shares.items())
+    told += _in_short("joined", found["joined"], "", "m")
     for name, unit in (("toa", "m"), ("aoa", "degrees")):
-        figures_of = {k: found["implied"].get(f"{name}_{k}") for k in ("mean", "median", "p90")}
-        if figures_of["mean"] is not None:
-            each = ", ".join(f"{k} {v:.3f}" for k, v in figures_of.items())
-            told += f"\n{name + ' implied':>15}  {each} {unit}"
+        told += _in_short(f"{name} implied", found["implied"], f"{name}_", unit)
     where = f"{found['answers']:,} answers, split {found['split']}, part {found['part']}"
     say(options, found, f"{where}\n{told}")
     return 0
+
+
+def _in_short(title: str, figures: Mapping[str, float], prefix: str, unit: str) -> str:
+    """One more line, if there are such figures."""
+    names = ("mean", "median", "p90")
+    if f"{prefix}mean" not in figures:
+        return ""
+    each = ", ".join(f"{name} {figures[prefix + name]:.3f}" for name in names)
+    return f"\n{title:>15}  {each} {unit}"
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:

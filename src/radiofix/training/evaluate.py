@@ -13,6 +13,7 @@ from torch import Tensor
 
 from radiofix.data.store import PathStore, open_paths
 from radiofix.models.calibration import coverage
+from radiofix.models.fusing import Fusion
 from radiofix.models.heads import StationHead
 from radiofix.models.labels import angle_of_arrival, time_of_arrival
 from radiofix.objectives.tasks import AoaTask, FusedPositionTask, Task, ToaTask
@@ -23,7 +24,7 @@ from radiofix.training.pool import hold
 from radiofix.training.pretrain import JUDGE_SEED
 from radiofix.training.recipe import FinetuneRecipe
 from radiofix.training.users import Choice, station_columns
-from radiofix.types import Sounding, Truth
+from radiofix.types import Fix, Sounding, Truth
 
 SHARES = (67, 80, 90, 95)
 """Of the users, in percent, whose largest error is told."""
@@ -59,26 +60,27 @@ def summary(error: Float[Tensor, " answer"]) -> dict[str, float]:
     }
 
 
-@torch.no_grad()
-def honesty(module: Finetuning, links: Sequence[tuple[Sounding, Truth]]) -> dict[str, float]:
+def fixes(module: Finetuning, links: Sequence[tuple[Sounding, Truth]]) -> list[Fix]:
+    """The fixes of each batch of links; none where the head gives no positions of single links."""
+    if not isinstance(module.localizer.head, StationHead):
+        return []
+    return [module.localizer.fix(sounding) for sounding, _ in links]
+
+
+def honesty(found: Sequence[Fix], links: Sequence[tuple[Sounding, Truth]]) -> dict[str, float]:
     """How much stated covariances are worth.
 
     The share of links inside their stated 90 % ellipse, the share that is trusted, the share that
-    is sure, and the share of these that is far off all the same. Empty where the head gives no
-    positions of single links.
+    is sure, and the share of these that is far off all the same. Empty where there are no fixes.
     """
-    if not isinstance(module.localizer.head, StationHead):
+    if not found:
         return {}
-    away, covariance, trusted = [], [], []
-    for sounding, truth in links:
-        fix = module.localizer.fix(sounding)
-        away.append((fix.position - truth.position)[:, :2])
-        covariance.append(fix.covariance[:, :2, :2])
-        trusted.append(fix.trusted)
-    error, stated = torch.cat(away), torch.cat(covariance)
+    pairs = list(zip(found, links, strict=True))
+    error = torch.cat([(fix.position - truth.position)[:, :2] for fix, (_, truth) in pairs])
+    stated = torch.cat([fix.covariance[:, :2, :2] for fix in found])
     sure = stated.diagonal(dim1=1, dim2=2).mean(-1).sqrt() <= SURE
     shares = {
-        "trusted": torch.cat(trusted),
+        "trusted": torch.cat([fix.trusted for fix in found]),
         "sure": sure,
         "far_though_sure": error.norm(dim=-1)[sure] > FAR,
     }
@@ -86,6 +88,26 @@ def honesty(module: Finetuning, links: Sequence[tuple[Sounding, Truth]]) -> dict
         "held_at_90": coverage(error, torch.linalg.cholesky(stated)),
         **{name: float(share.double().mean()) for name, share in shares.items() if len(share)},
     }
+
+
+def joined(found: Sequence[Fix], links: Sequence[tuple[Sounding, Truth]]) -> dict[str, float]:
+    """Errors of users by all stations that heard them [m], joined as `radiofix locate` does it.
+
+    Empty where there are no fixes, or nobody was heard by two stations.
+    """
+    errors, several = [], False
+    for fix, (sounding, truth) in zip(found, links, strict=bool(found)):
+        row = torch.unique_consecutive(sounding.user, return_inverse=True)[1]
+        first = row.diff(prepend=row.new_tensor([-1])) > 0
+        fused = Fusion().join(fix, row.cpu().numpy(), int(first.sum()))
+        away = torch.from_numpy(fused.position) - truth.position[first].cpu()
+        error = away[:, :2].norm(dim=-1).double()
+        # Who sent nothing but silence is nowhere.
+        errors.append(error[error.isfinite()])
+        several |= not bool(first.all())
+    if not several:
+        return {}
+    return {**summary(torch.cat(errors)), "users": sum(len(e) for e in errors)}
 
 
 @torch.no_grad()
@@ -145,9 +167,11 @@ def evaluate(
     recipe = replace(recipe, split=split or recipe.split)
     links = part_links(recipe, store, module.task, part, users or store.users, device)
     found = errors(module.to(device), links)
+    placed = fixes(module, links)
     return {
         **summary(found),
-        **honesty(module, links),
+        **honesty(placed, links),
+        "joined": joined(placed, links),
         "implied": implied(module, links),
         "unit": module.task.unit,
         "answers": len(found),
@@ -187,4 +211,5 @@ def held_out(recipe: FinetuneRecipe, folder: RunFolder | None, users: int) -> He
             raise ValueError("no label and no pretrained head: name a run of simulated supervision")
     store = open_paths(recipe.store)
     links = part_links(recipe, store, module.task, "test", users, "cpu")
-    return HeldOut(errors(module, links), honesty(module, links), implied(module, links))
+    stated = honesty(fixes(module, links), links)
+    return HeldOut(errors(module, links), stated, implied(module, links))
