@@ -249,6 +249,49 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True)
+class Mixture:
+    """Several places where the user of each link may be."""
+
+    weight: Float[Tensor, "link part"]
+    """Logarithm of how probable each is; minus infinity where there is none."""
+    place: Float[Tensor, "link part 2"]
+    """Scene frame [m]."""
+    scale: Float[Tensor, "link part 2 2"]
+    """Lower Cholesky factor of each covariance, scene frame [m]."""
+
+    def __getitem__(self, links: Any) -> Mixture:
+        """Of the chosen links, by a slice, a mask or indices."""
+        return Mixture(self.weight[links], self.place[links], self.scale[links])
+
+    def strongest(self, parts: int) -> Mixture:
+        """So many parts of each link, the most probable first; of fewer, empty ones beside them."""
+        missing = parts - self.weight.shape[1]
+        if missing > 0:
+            empty = Mixture.empty(len(self.weight), missing, self.weight.device)
+            names = ("weight", "place", "scale")
+            pairs = ((getattr(self, name), getattr(empty, name)) for name in names)
+            return Mixture(*(torch.cat([a, b.to(a.dtype)], 1) for a, b in pairs))
+        best = self.weight.topk(parts, 1).indices
+        rows = torch.arange(len(best), device=best.device)[:, None]
+        return Mixture(self.weight[rows, best], self.place[rows, best], self.scale[rows, best])
+
+    @staticmethod
+    def empty(links: int, parts: int, device: torch.device | str = "cpu") -> Mixture:
+        """Of links that nothing is known of."""
+        weight = torch.full((links, parts), -torch.inf, dtype=torch.float64, device=device)
+        scale = torch.eye(2, dtype=torch.float64, device=device).repeat(links, parts, 1, 1)
+        return Mixture(weight, weight.new_zeros(links, parts, 2), scale)
+
+    @staticmethod
+    def join(mixtures: Sequence[Mixture]) -> Mixture:
+        """Of several soundings, in order."""
+        most = max(mixture.weight.shape[1] for mixture in mixtures)
+        alike = [mixture.strongest(most) for mixture in mixtures]
+        names = ("weight", "place", "scale")
+        return Mixture(*(torch.cat([getattr(m, name) for m in alike]) for name in names))
+
+
+@dataclass(frozen=True, slots=True)
 class Fix:
     """Positions with an honest uncertainty."""
 
@@ -258,13 +301,16 @@ class Fix:
     """Likewise; scene frame [m^2]."""
     trusted: Bool[Tensor, " link"]
     """False where the channel is unlike what the model knows, or no more than noise."""
+    mixture: Mixture | None = None
+    """The places that position and covariance sum up, where a model weighs several."""
 
     def __len__(self) -> int:
         return len(self.position)
 
     def __getitem__(self, links: Any) -> Fix:
         """Of the chosen links, by a slice, a mask or indices."""
-        return Fix(self.position[links], self.covariance[links], self.trusted[links])
+        mixture = None if self.mixture is None else self.mixture[links]
+        return Fix(self.position[links], self.covariance[links], self.trusted[links], mixture)
 
     @staticmethod
     def nowhere(links: int, device: torch.device | str = "cpu") -> Fix:
@@ -279,10 +325,23 @@ class Fix:
         found.position[heard] = self.position
         found.covariance[heard] = self.covariance
         found.trusted[heard] = self.trusted
-        return found
+        if self.mixture is None:
+            return found
+        mixture = Mixture.empty(len(heard), self.mixture.weight.shape[1], heard.device)
+        mixture.weight[heard] = self.mixture.weight
+        mixture.place[heard] = self.mixture.place
+        mixture.scale[heard] = self.mixture.scale
+        return dataclasses.replace(found, mixture=mixture)
 
     @staticmethod
     def join(fixes: Sequence[Fix]) -> Fix:
         """Of several soundings, in order."""
         names = ("position", "covariance", "trusted")
-        return Fix(*(torch.cat([getattr(fix, name) for fix in fixes]) for name in names))
+        told = [fix.mixture for fix in fixes if fix.mixture is not None]
+        mixture = None
+        if told:
+            nothing = (Mixture.empty(len(f), 1, f.position.device) for f in fixes)
+            either = zip(fixes, nothing, strict=True)
+            mixture = Mixture.join([n if f.mixture is None else f.mixture for f, n in either])
+        position, covariance, trusted = (torch.cat([getattr(f, n) for f in fixes]) for n in names)
+        return Fix(position, covariance, trusted, mixture)

@@ -19,6 +19,7 @@ from models.sites import (
     turned_poses,
 )
 from models.soundings import gradient, random_latent, replaced
+from radiofix.models.agreement import median
 from radiofix.models.candidates import (
     BEHIND,
     FANNED,
@@ -29,7 +30,7 @@ from radiofix.models.candidates import (
     TOLD,
     fanned,
 )
-from radiofix.models.echo_head import EchoHead, WaveHead, median
+from radiofix.models.echo_head import EchoHead, WaveHead
 from radiofix.models.echoes import Echoes, ground
 from radiofix.models.frame import FrameHead
 from radiofix.models.incoming import incoming

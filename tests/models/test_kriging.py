@@ -9,6 +9,7 @@ from sklearn.gaussian_process.kernels import Matern
 from models.soundings import random_sounding, random_truth, replaced
 from radiofix.models import kriging as module
 from radiofix.models.calibration import coverage
+from radiofix.models.echo_head import WaveHead
 from radiofix.models.frame import FrameHead
 from radiofix.models.heads import Estimate, PositionHead
 from radiofix.models.kriging import Kriging, to_scene
@@ -163,6 +164,15 @@ def test_a_localizer_moves_its_fixes_and_states_what_is_left(head):
     again = plain.kriging.weight.clone()
     plain.krige(known, held_out)
     torch.testing.assert_close(plain.kriging.weight, again)
+
+
+def test_of_places_that_were_weighed_nothing_is_said_once_the_fix_is_moved():
+    made = kriged(WaveHead(16))
+    sounding, _ = links(9, made)
+    assert made.kriging.fitted
+    assert made.fix(sounding).mixture is None
+    made.kriging = Kriging(16)
+    assert made.fix(sounding).mixture is not None
 
 
 def test_weights_bring_their_labelled_links_and_older_ones_have_none():

@@ -7,7 +7,9 @@ from models.soundings import random_sounding, random_truth, waving_sounding
 from physics.links import random_links
 from radiofix.models import localizer as module
 from radiofix.models import pretrained
+from radiofix.models.agreement import PARTS
 from radiofix.models.calibration import coverage
+from radiofix.models.echo_head import WaveHead
 from radiofix.models.frame import FrameHead
 from radiofix.models.heads import PositionHead, ToaHead
 from radiofix.models.localizer import Localizer, horizontal_scale
@@ -77,6 +79,32 @@ def test_a_fix_is_the_heads_estimate_with_its_covariance_whatever_the_pieces(mon
     pieces = model.locate(csi, STATION, channel)
     assert torch.allclose(pieces.position, fix.position, atol=1e-2)
     assert torch.allclose(pieces.covariance, fix.covariance, rtol=1e-3, atol=1e-2)
+
+
+def test_a_fix_brings_the_places_that_its_head_weighed_stretched_as_its_covariance(monkeypatch):
+    channel, csi = channels()
+    model = localizer(WaveHead(16))
+    model.calibration.stretch.fill_(2.0)
+    csi[2] = 0
+    fix = model.locate(csi, STATION, channel)
+    heard = torch.arange(7) != 2
+    told = model(channel.describe(csi[heard], STATION)).mixture
+    parts = told.weight.shape[1]
+    assert fix.mixture.weight.shape == (7, PARTS)
+    assert (fix.mixture.weight[2] == -torch.inf).all()
+    found = fix.mixture[heard]
+    order = told.weight.argsort(1, descending=True)
+    rows = torch.arange(6)[:, None]
+    assert torch.allclose(found.weight[:, :parts].exp(), told.weight[rows, order].exp(), atol=1e-6)
+    share = told.weight.exp().sum(1)
+    assert torch.allclose(share, torch.ones_like(share))
+    assert (found.weight[:, parts:] == -torch.inf).all()
+    assert torch.allclose(found.place[:, :2], told.place[rows, order][:, :2], atol=1e-3)
+    assert torch.allclose(found.scale[:, :2], 2 * told.scale[rows, order][:, :2], rtol=1e-3)
+    monkeypatch.setattr(module, "LINKS", 3)
+    pieces = model.locate(csi, STATION, channel)
+    assert torch.allclose(pieces.mixture.weight.exp(), fix.mixture.weight.exp(), atol=1e-3)
+    assert localizer().locate(csi, STATION, channel).mixture is None
 
 
 def test_after_calibration_validation_users_are_covered_as_stated_and_strangers_not_trusted():

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from models.soundings import random_sounding, random_truth, replaced
-from radiofix.models.heads import Estimate, Mixture
+from radiofix.models.heads import Estimate
 from radiofix.models.labels import angle_of_arrival, time_of_arrival
 from radiofix.objectives.tasks import (
     OF_CHOICE,
@@ -21,7 +21,7 @@ from radiofix.objectives.tasks import (
     ToaTask,
     surprise,
 )
-from radiofix.types import SPEED_OF_LIGHT
+from radiofix.types import SPEED_OF_LIGHT, Mixture
 
 
 def fitted(task: Task) -> Task:

@@ -1,12 +1,17 @@
 """The same channels give the same fixes, however they come; what is wrong is told in one line."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from miniature import write_miniature
 from radiofix.data.store import open_paths
+from radiofix.models.echo_head import WaveHead
 from radiofix.models.fusing import Fusion
+from radiofix.models.localizer import Localizer
+from radiofix.models.radiofix import RadiofixEncoder
 from radiofix.physics.arrays import ula
 from radiofix.physics.channel import AliasWarning, Channel
 from radiofix.serving import soundings
@@ -216,6 +221,23 @@ def test_what_the_model_does_not_know_is_not_trusted(site):
     (block,) = locate(model, open_source(store.path).blocks())
     assert not block.trusted.any()
     assert np.isfinite(block.position[block.heard > 0]).all()
+
+
+def test_stations_whose_models_weigh_several_places_meet_where_these_agree(site):
+    torch.manual_seed(0)
+    model = Localizer(RadiofixEncoder(16, 1, 2, 4, 8), WaveHead(16)).eval()
+    store, _ = site
+    (heard,) = open_source(store.path).blocks()
+    (block,) = locate(model, [heard])
+    fix = model.fix(heard.sounding)
+    assert fix.mixture is not None
+    agreed = Fusion().join(fix, heard.fix, len(heard.labels))
+    assert np.allclose(block.position, agreed.position, equal_nan=True)
+    plain = Fusion().join(replace(fix, mixture=None), heard.fix, len(heard.labels))
+    several = block.heard > 1
+    assert several.any()
+    assert np.abs(agreed.position - plain.position)[several].max() > 0.1
+    assert np.allclose(agreed.position[~several], plain.position[~several], equal_nan=True)
 
 
 def without(arrays, *names):

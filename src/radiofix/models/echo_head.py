@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from radiofix.models.agreement import median
 from radiofix.models.candidates import (
     BEHIND,
     FANNED,
@@ -29,12 +30,12 @@ from radiofix.models.candidates import (
 )
 from radiofix.models.echoes import Echoes, echoes, ground
 from radiofix.models.frame import REACH, FrameHead, lower_factor
-from radiofix.models.heads import Estimate, Mixture
+from radiofix.models.heads import Estimate
 from radiofix.models.incoming import Incoming, incoming
 from radiofix.models.map_prompt import SiteViews, station_poses
 from radiofix.models.site_map import NEAR, SiteMap
 from radiofix.physics.strongest import strongest_waves
-from radiofix.types import Sounding, Truth
+from radiofix.types import Mixture, Sounding, Truth
 
 FIRST_GUESS = {STRAIGHT: 3.0, FOLDED: 6.0, FANNED: -4.0}
 """By which an untrained head takes the strongest wave's folded way, else its straight one."""
@@ -44,8 +45,6 @@ A_DECADE = 4.0
 """And how much less it trusts a wave of a tenth of the strongest's amplitude."""
 LAYERS = 2
 """Of comparing candidates with each other."""
-TURNS = 30
-"""Of Weiszfeld's iteration: then places that agree to metres have been found to centimetres."""
 
 
 class Comparing(nn.Module):
@@ -258,24 +257,6 @@ class EchoHead(WaveHead):
         poses, of = station_poses(sounding)
         seen, rows = self.sights.at(float(self.height), poses)
         return seen.to(of.device), rows[of]
-
-
-def median(
-    share: Float[Tensor, "link part"],
-    place: Float[Tensor, "link part 2"],
-    covariance: Float[Tensor, "link part 2 2"],
-) -> Float[Tensor, "link 2"]:
-    """Where the expected distance to a mixture's places is least, by Weiszfeld's iteration.
-
-    Between two streets the mean stands in a house; this stands in the likelier street.
-    """
-    spread = covariance.diagonal(dim1=-2, dim2=-1).sum(-1)
-    found = (share[..., None] * place).sum(1)
-    for _ in range(TURNS):
-        distance = ((place - found[:, None]).square().sum(-1) + spread).sqrt()
-        pull = share / distance
-        found = (pull[..., None] * place).sum(1) / pull.sum(1, keepdim=True)
-    return found
 
 
 def _turned(

@@ -15,9 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from radiofix.types import Fix
+from radiofix.models.agreement import agree
+from radiofix.types import Fix, Mixture
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -96,6 +98,8 @@ class Fusion:
     def join(self, fix: Fix, group: Ints, groups: int) -> Fused:
         """Joins the fixes of links: those of one group follow each other.
 
+        Where a model weighs several places of each link, users are where these agree.
+
         Args:
             fix: of all links.
             group: (link,) number of each one's user, or of its user and time.
@@ -109,7 +113,15 @@ class Fusion:
         covariance[at] = fix.covariance.double().cpu().numpy()
         trusted[at] = fix.trusted.cpu().numpy()
         heard[at] = np.isfinite(position[at]).all(-1) & np.isfinite(covariance[at]).all((-2, -1))
-        return self.fuse(position, covariance, heard, trusted)
+        fused = self.fuse(position, covariance, heard, trusted)
+        if fix.mixture is None:
+            return fused
+        believed = heard & trusted
+        used = np.where(believed.any(1, keepdims=True), believed, heard)
+        several = used & (used.sum(1, keepdims=True) > 1)
+        if not several.any():
+            return fused
+        return _agreed(fused, fix.mixture, at, several, np.asarray(believed.any(1)))
 
     def _best(
         self, position: Floats, information: Floats, used: Bools
@@ -136,6 +148,38 @@ class Fusion:
 
     def _weight(self, squared: Floats) -> Floats:
         return np.minimum(1.0, (self.freedom + _AXES) / (self.freedom + squared))
+
+
+def _agreed(
+    fused: Fused, mixture: Mixture, at: tuple[Ints, Ints], used: Bools, believed: Bools
+) -> Fused:
+    """The same users, those of several used links where the places of these agree.
+
+    Args:
+        fused: by positions and covariances; heights stay as they are.
+        mixture: of the links.
+        at: row and column of each link.
+        used: (user, station) of the users that are joined anew.
+        believed: (user,) whether a link was trusted.
+    """
+    users, stations = used.shape
+    table = Mixture.empty(users * stations, mixture.weight.shape[1])
+    links = torch.from_numpy(np.flatnonzero(used[at]))
+    cells = torch.from_numpy(at[0] * stations + at[1])[links]
+    table.weight[cells] = mixture.weight[links.to(mixture.weight.device)].double().cpu()
+    table.place[cells] = mixture.place[links.to(mixture.place.device)].double().cpu()
+    table.scale[cells] = mixture.scale[links.to(mixture.scale.device)].double().cpu()
+    anew = np.flatnonzero(used.any(1))
+    rows = torch.from_numpy((anew[:, None] * stations + np.arange(stations)).ravel())
+    found = agree(table[rows], len(anew))
+    position, covariance = fused.position.copy(), fused.covariance.copy()
+    weight, trusted = fused.weight.copy(), fused.trusted.copy()
+    position[anew, :_AXES] = found.position.numpy()
+    covariance[anew, :_AXES, :_AXES] = found.covariance.numpy()
+    weight[anew] = np.where(used[anew], found.belief.numpy(), 0.0)
+    told = (weight[anew] > 1 / 2).sum(1)
+    trusted[anew] = believed[anew] & (2 * told > used[anew].sum(1))
+    return Fused(position, covariance, trusted, weight)
 
 
 def slots(group: Ints) -> Ints:

@@ -14,19 +14,7 @@ from radiofix.models.configuration import ConfigurationEmbedding
 from radiofix.models.labels import angle_of_arrival, time_of_arrival
 from radiofix.models.latent import Latent
 from radiofix.models.standardizer import Standardizer
-from radiofix.types import Sounding, Truth
-
-
-@dataclass(frozen=True, slots=True)
-class Mixture:
-    """Several places where the user of each link may be."""
-
-    weight: Float[Tensor, "link part"]
-    """Logarithm of how probable each is; minus infinity where there is none."""
-    place: Float[Tensor, "link part 2"]
-    """Scene frame [m]."""
-    scale: Float[Tensor, "link part 2 2"]
-    """Lower Cholesky factor of each covariance, scene frame [m]."""
+from radiofix.types import Mixture, Sounding, Truth
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,9 @@ class Kriging(nn.Module):
         circle = torch.eye(2, dtype=share.dtype, device=share.device).expand(len(share), 2, 2)
         scale = circle if estimate.scale is None else estimate.scale
         position = estimate.position.double() + F.pad(move, (0, 1))
-        return replace(estimate, position=position, scale=scale * share.sqrt()[:, None, None])
+        scale = scale * share.sqrt()[:, None, None]
+        # Of the places that were weighed it is not known how far each would have to be moved.
+        return replace(estimate, position=position, scale=scale, mixture=None)
 
     def correction(
         self, features: Float[Tensor, "link dim"]

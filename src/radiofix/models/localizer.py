@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from radiofix.models.agreement import PARTS
 from radiofix.models.calibration import Calibration
 from radiofix.models.heads import Estimate
 from radiofix.models.kriging import Kriging, to_station
@@ -19,7 +20,7 @@ from radiofix.models.latent import Encoder, Latent, observed_power
 from radiofix.physics.channel import Channel
 from radiofix.physics.presence import readable, shows_a_wave
 from radiofix.physics.strongest import strongest_wave
-from radiofix.types import Fix, Sounding, Station, Truth
+from radiofix.types import Fix, Mixture, Sounding, Station, Truth
 
 LINKS = 128
 """Located at a time."""
@@ -178,7 +179,14 @@ class Localizer(nn.Module):
             estimate.position.double(),
             self.calibration.covariance(horizontal_scale(estimate)),
             known & shows_a_wave(sounding.csi, sounding.frequency, wave),
+            self._weighed(estimate),
         )
+
+    def _weighed(self, estimate: Estimate) -> Mixture | None:
+        if estimate.mixture is None:
+            return None
+        told = estimate.mixture.strongest(PARTS)
+        return replace(told, scale=self.calibration.stretched(told.scale.double()))
 
     def _missed(
         self, links: Iterable[tuple[Sounding, Truth]]

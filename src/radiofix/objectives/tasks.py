@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from radiofix.models.heads import Estimate, Mixture, fuse
+from radiofix.models.heads import Estimate, fuse
 from radiofix.models.labels import angle_of_arrival, time_of_arrival
 from radiofix.models.standardizer import Standardizer
 from radiofix.physics.rotation import wrap
-from radiofix.types import SPEED_OF_LIGHT, Sounding, Truth
+from radiofix.types import SPEED_OF_LIGHT, Mixture, Sounding, Truth
 
 OF_SURPRISE = 0.02
 """Weight of the surprise beside the distance: what both share is to learn positions first."""

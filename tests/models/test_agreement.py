@@ -1,0 +1,166 @@
+"""Where several stations' places agree: against the formula written out, and on plain cases."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from radiofix.models import agreement
+from radiofix.models.agreement import AREA, LOST, agree, median
+from radiofix.models.fusing import Fusion
+from radiofix.types import Fix, Mixture
+
+
+def mixture(parts):
+    """Of links, each a list of (probability, x, y, deviation)."""
+    most = max(len(link) for link in parts)
+    told = Mixture.empty(len(parts), most)
+    for row, link in enumerate(parts):
+        for column, (probability, x, y, deviation) in enumerate(link):
+            told.weight[row, column] = math.log(probability)
+            told.place[row, column] = torch.tensor([x, y])
+            told.scale[row, column] = deviation * torch.eye(2)
+    return told
+
+
+def fix_of(told, trusted=None):
+    """Fixes as a head sums its places up."""
+    share = told.weight.exp()
+    covariance = told.scale @ told.scale.mT
+    place = median(share, told.place, covariance)
+    off = told.place - place[:, None]
+    whole = (share[..., None, None] * (covariance + off[..., None] * off[..., None, :])).sum(1)
+    full = torch.eye(3, dtype=torch.float64).repeat(len(place), 1, 1)
+    full[:, :2, :2] = whole
+    position = torch.cat([place, torch.full_like(place[:, :1], 1.5)], -1)
+    trusted = torch.ones(len(place), dtype=torch.bool) if trusted is None else trusted
+    return Fix(position, full, trusted, told)
+
+
+def test_parts_weigh_what_the_formula_says():
+    generator = torch.Generator().manual_seed(0)
+    stations, parts = 3, 4
+    weight = torch.randn(stations, parts, generator=generator, dtype=torch.float64)
+    weight = weight.log_softmax(-1)
+    place = 30 * torch.randn(stations, parts, 2, generator=generator, dtype=torch.float64)
+    scale = torch.randn(stations, parts, 2, 2, generator=generator, dtype=torch.float64).tril()
+    scale = scale + 3 * torch.eye(2)
+    found = agree(Mixture(weight, place, scale), users=1)
+    w, x = weight.exp().numpy(), place.numpy()
+    c = (scale @ scale.mT).numpy()
+
+    def density(off, covariance):
+        length = math.sqrt(off @ np.linalg.inv(covariance) @ off)
+        area = 2 * math.pi / 3 * math.sqrt(np.linalg.det(covariance))
+        return math.exp(-math.sqrt(3) * length) / area
+
+    mass = w.copy()
+    for s in range(stations):
+        for k in range(parts):
+            for t in set(range(stations)) - {s}:
+                each = [w[t, m] * density(x[s, k] - x[t, m], c[s, k] + c[t, m]) for m in range(4)]
+                mass[s, k] *= (1 - LOST) * sum(each) + LOST / AREA
+    share = torch.from_numpy(mass / mass.sum()).flatten()[None]
+    flat = place.flatten(0, 1)[None], torch.from_numpy(c).flatten(0, 1)[None]
+    expected = median(share, *flat)
+    assert torch.allclose(found.position, expected, atol=1e-6)
+    off = flat[0] - expected[:, None]
+    spread = flat[1] + off[..., None] * off[..., None, :]
+    assert torch.allclose(found.covariance, (share[..., None, None] * spread).sum(1), atol=1e-6)
+
+
+def test_a_place_that_each_held_improbable_wins_where_they_share_it():
+    shared = (0.1, 50, 20, 1)
+    told = mixture(
+        [
+            [(0.6, 0, 0, 1), (0.3, -60, 90, 1), shared],
+            [(0.5, 90, -70, 1), (0.4, -20, -90, 1), shared],
+        ]
+    )
+    joined = Fusion().join(fix_of(told), np.array([0, 0]), 1)
+    assert np.linalg.norm(joined.position[0, :2] - [50, 20]) < 0.6
+    assert np.sqrt(np.trace(joined.covariance[0, :2, :2])) < 10
+    assert joined.trusted[0]
+    # By their covariances alone they would meet somewhere between their likeliest places.
+    alone = Fusion().join(Fix(*(getattr(fix_of(told), n) for n in NAMES)), np.array([0, 0]), 1)
+    assert np.linalg.norm(alone.position[0, :2] - [50, 20]) > 10
+
+
+NAMES = ("position", "covariance", "trusted")
+
+
+def test_a_sure_liar_among_three_is_not_believed():
+    honest = [(0.7, 10, 10, 1), (0.3, -40, 10, 1)]
+    told = mixture([honest, [(1.0, 10.5, 9.5, 1)], [(1.0, 200, 200, 0.3)]])
+    joined = Fusion().join(fix_of(told), np.array([0, 0, 0]), 1)
+    assert np.linalg.norm(joined.position[0, :2] - [10.2, 9.8]) < 1
+    assert joined.trusted[0]
+    assert joined.weight[0, :2].min() > 0.9
+    assert joined.weight[0, 2] < 0.1
+
+
+def test_two_that_contradict_each_other_are_not_sure():
+    told = mixture([[(1.0, 0, 0, 0.5)], [(1.0, 100, 0, 0.5)]])
+    joined = Fusion().join(fix_of(told), np.array([0, 0]), 1)
+    assert np.sqrt(joined.covariance[0, 0, 0]) > 40
+
+
+def test_who_is_heard_once_or_trusted_once_stays_where_that_link_puts_him():
+    told = mixture([[(0.6, 0, 0, 1), (0.4, 30, 0, 1)]] * 4)
+    trusted = torch.tensor([True, True, False, False])
+    fix = fix_of(told, trusted)
+    moved = Fix(fix.position + torch.arange(4)[:, None], fix.covariance, trusted, told)
+    joined = Fusion().join(moved, np.array([0, 1, 1, 2]), 3)
+    assert np.allclose(joined.position, moved.position[[0, 1, 3]])
+    assert np.allclose(joined.covariance, moved.covariance[[0, 1, 3]])
+    assert joined.trusted.tolist() == [True, True, False]
+
+
+def test_heights_stay_as_stations_say_them():
+    told = mixture([[(1.0, 0, 0, 1)], [(1.0, 1, 0, 1)]])
+    joined = Fusion().join(fix_of(told), np.array([0, 0]), 1)
+    assert joined.position[0, 2] == pytest.approx(1.5)
+    assert joined.covariance[0, 2, 2] == pytest.approx(1.0)
+
+
+def test_users_do_not_depend_on_who_is_asked_with_them(monkeypatch):
+    generator = torch.Generator().manual_seed(1)
+    links, parts = 12, 5
+    told = Mixture(
+        torch.randn(links, parts, generator=generator, dtype=torch.float64).log_softmax(-1),
+        20 * torch.randn(links, parts, 2, generator=generator, dtype=torch.float64),
+        torch.eye(2, dtype=torch.float64).repeat(links, parts, 1, 1),
+    )
+    whole = agree(told, users=4)
+    monkeypatch.setattr(agreement, "PAIRS", 1)
+    pieces = agree(told, users=4)
+    for name in ("position", "covariance", "belief"):
+        assert torch.allclose(getattr(whole, name), getattr(pieces, name))
+        alone = [getattr(agree(told[3 * u : 3 * u + 3], users=1), name) for u in range(4)]
+        assert torch.allclose(getattr(whole, name), torch.cat(alone))
+
+
+def test_a_station_that_is_not_there_changes_nothing():
+    told = mixture([[(0.8, 0, 0, 1), (0.2, 9, 9, 2)], [(0.5, 1, 0, 1), (0.5, 40, 0, 1)]])
+    more = Mixture.join([told, Mixture.empty(1, 2)])
+    two, three = agree(told, users=1), agree(more, users=1)
+    assert torch.allclose(two.position, three.position)
+    assert torch.allclose(two.covariance, three.covariance)
+
+
+def test_fixes_keep_their_places_when_they_are_chosen_and_joined():
+    few, many = mixture([[(1.0, 1, 2, 3)]]), mixture([[(0.75, 4, 5, 6), (0.25, 7, 8, 9)]] * 2)
+    none = Fix.nowhere(1)
+    every = Fix.join([fix_of(few), none, fix_of(many)])
+    assert every.mixture.weight.shape == (4, 2)
+    assert every.mixture.weight[0].tolist() == [0.0, -math.inf]
+    assert every.mixture.weight[1].tolist() == [-math.inf, -math.inf]
+    assert torch.equal(every[2:].mixture.place, many.place)
+    heard = torch.tensor([False, True, False, True])
+    spread = fix_of(many).among(heard)
+    assert torch.equal(spread[heard].mixture.weight, many.weight)
+    assert (spread[~heard].mixture.weight == -math.inf).all()
+    assert Fix.join([none, none]).mixture is None
+    best = many.strongest(1)
+    assert best.place[:, 0].tolist() == [[4, 5], [4, 5]]
