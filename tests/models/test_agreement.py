@@ -68,6 +68,15 @@ def test_parts_weigh_what_the_formula_says():
     off = flat[0] - expected[:, None]
     spread = flat[1] + off[..., None] * off[..., None, :]
     assert torch.allclose(found.covariance, (share[..., None, None] * spread).sum(1), atol=1e-6)
+    for t in range(stations):
+        belief = 0.0
+        for s in range(stations):
+            for k in range(parts):
+                each = [w[t, m] * density(x[s, k] - x[t, m], c[s, k] + c[t, m]) for m in range(4)]
+                told = (1 - LOST) * sum(each)
+                held = 1.0 if s == t else told / (told + LOST / AREA)
+                belief += float(share[0, 4 * s + k]) * held
+        assert float(found.belief[0, t]) == pytest.approx(belief)
 
 
 def test_a_place_that_each_held_improbable_wins_where_they_share_it():
@@ -104,6 +113,8 @@ def test_two_that_contradict_each_other_are_not_sure():
     told = mixture([[(1.0, 0, 0, 0.5)], [(1.0, 100, 0, 0.5)]])
     joined = Fusion().join(fix_of(told), np.array([0, 0]), 1)
     assert np.sqrt(joined.covariance[0, 0, 0]) > 40
+    assert not joined.trusted[0]
+    assert np.allclose(joined.weight, 0.5, atol=0.01)
 
 
 def test_who_is_heard_once_or_trusted_once_stays_where_that_link_puts_him():

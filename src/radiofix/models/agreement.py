@@ -29,7 +29,9 @@ from torch import Tensor
 from radiofix.types import Mixture
 
 PARTS = 64
-"""Of each link that are looked at, the most probable first: 32 lost some, 128 brought nothing."""
+"""Of each link that are kept, the most probable first: 32 lost some, 128 brought nothing."""
+ALL, LEAST = 128, 16
+"""Of a user's links together, as all are held against all; and of each of very many."""
 LOST = 0.02
 """Share of links that tell nothing of where their user is."""
 AREA = 500.0**2
@@ -49,7 +51,7 @@ class Agreed:
     covariance: Float[Tensor, "user 2 2"]
     """[m^2]."""
     belief: Float[Tensor, "user station"]
-    """How probable it is, at that place, that a station's link told of it."""
+    """How probable it is that a station's link told of where its user is."""
 
 
 def agree(told: Mixture, users: int) -> Agreed:
@@ -60,6 +62,7 @@ def agree(told: Mixture, users: int) -> Agreed:
         users: how many there are.
     """
     stations = len(told.weight) // users
+    told = told.strongest(min(told.weight.shape[1], max(LEAST, ALL // stations)))
     weight = told.weight.double().view(users, stations, -1)
     place = told.place.double().view(*weight.shape, 2)
     scale = told.scale.double().view(*weight.shape, 2, 2)
@@ -97,13 +100,13 @@ def _agree(
     here, spread = place.flatten(1, 2), covariance.flatten(1, 2)
     said = _density(here, spread, weight, place, covariance)
     own = torch.arange(said.shape[1], device=said.device) // weight.shape[-1]
-    said = said.scatter(2, own.expand(len(said), -1)[..., None], 0.0)
-    share = (weight.flatten(1) + said.sum(-1)).softmax(-1)
+    own = own.expand(len(said), -1)[..., None]
+    told = (1 - (math.log(LOST / AREA) - said).exp()).scatter(2, own, 1.0)
+    share = (weight.flatten(1) + said.scatter(2, own, 0.0).sum(-1)).softmax(-1)
     found = median(share, here, spread)
     off = here - found[:, None]
     whole = (share[..., None, None] * (spread + off[..., :, None] * off[..., None, :])).sum(1)
-    at = _density(found[:, None], whole[:, None], weight, place, covariance)[:, 0]
-    return Agreed(found, whole, 1 - (math.log(LOST / AREA) - at).exp())
+    return Agreed(found, whole, (share[..., None] * told).sum(1))
 
 
 def _density(

@@ -162,23 +162,19 @@ def _agreed(
         used: (user, station) of the users that are joined anew.
         believed: (user,) whether a link was trusted.
     """
-    users, stations = used.shape
-    table = Mixture.empty(users * stations, mixture.weight.shape[1])
-    links = torch.from_numpy(np.flatnonzero(used[at]))
-    cells = torch.from_numpy(at[0] * stations + at[1])[links]
-    table.weight[cells] = mixture.weight[links.to(mixture.weight.device)].double().cpu()
-    table.place[cells] = mixture.place[links.to(mixture.place.device)].double().cpu()
-    table.scale[cells] = mixture.scale[links.to(mixture.scale.device)].double().cpu()
-    anew = np.flatnonzero(used.any(1))
-    rows = torch.from_numpy((anew[:, None] * stations + np.arange(stations)).ravel())
-    found = agree(table[rows], len(anew))
     position, covariance = fused.position.copy(), fused.covariance.copy()
     weight, trusted = fused.weight.copy(), fused.trusted.copy()
-    position[anew, :_AXES] = found.position.numpy()
-    covariance[anew, :_AXES, :_AXES] = found.covariance.numpy()
-    weight[anew] = np.where(used[anew], found.belief.numpy(), 0.0)
-    told = (weight[anew] > 1 / 2).sum(1)
-    trusted[anew] = believed[anew] & (2 * told > used[anew].sum(1))
+    counts = used.sum(1)
+    for count in np.unique(counts[counts > 0]):
+        anew = np.flatnonzero(counts == count)
+        links = np.flatnonzero(used[at] & (counts[at[0]] == count))
+        found = agree(mixture[torch.from_numpy(links).to(mixture.weight.device)], len(anew))
+        position[anew, :_AXES] = found.position.cpu().numpy()
+        covariance[anew, :_AXES, :_AXES] = found.covariance.cpu().numpy()
+        belief = found.belief.cpu().numpy()
+        weight[anew] = 0.0
+        weight[at[0][links], at[1][links]] = belief.ravel()
+        trusted[anew] = believed[anew] & (2 * (belief > 1 / 2).sum(1) > count)
     return Fused(position, covariance, trusted, weight)
 
 
