@@ -302,7 +302,7 @@ class Fix:
     trusted: Bool[Tensor, " link"]
     """False where the channel is unlike what the model knows, or no more than noise."""
     mixture: Mixture | None = None
-    """The places that position and covariance sum up, where a model weighs several."""
+    """The places that were summed up, where a model weighs several: as it said, not calibrated."""
 
     def __len__(self) -> int:
         return len(self.position)

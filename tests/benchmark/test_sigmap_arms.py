@@ -166,18 +166,15 @@ def test_stations_are_joined_by_what_is_stated_of_each(place, name):
     for user in users.tolist():
         own = sounding.user == user
         one = fix[own]
-        fused = Fusion().fuse(
-            one.position.numpy()[None],
-            one.covariance.numpy()[None],
-            np.ones((1, len(one)), dtype=bool),
-            one.trusted.numpy()[None],
-        )
+        fused = Fusion().join(one, np.zeros(len(one), dtype=np.int64), 1)
         place_of = torch.from_numpy(fused.position[0])
         assert torch.allclose(told.position[own], place_of.expand(len(one), 3), atol=1e-4)
         off = (place_of - truth.position[own][0])[:2].norm()
         assert torch.allclose(error[own].double(), off.double(), atol=1e-3)
-    # Taught link by link: no weights of stations are learnt.
+    assert (fix.mixture is None) == (name == JOINED)
+    # Taught link by link: every link at every step, and no weights of stations are learnt.
     assert type(module.localizer.head).__name__ != "FusionHead"
+    assert method.recipe(run, place).fewest_stations is None
 
 
 def test_the_published_prompt_can_be_asked_with_a_wrong_map(place):

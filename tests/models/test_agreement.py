@@ -1,6 +1,7 @@
 """Where several stations' places agree: against the formula written out, and on plain cases."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def fix_of(told, trusted=None):
     return Fix(position, full, trusted, told)
 
 
-def test_parts_weigh_what_the_formula_says():
+def test_a_user_is_where_the_formula_says():
     generator = torch.Generator().manual_seed(0)
     stations, parts = 3, 4
     weight = torch.randn(stations, parts, generator=generator, dtype=torch.float64)
@@ -55,28 +56,71 @@ def test_parts_weigh_what_the_formula_says():
         area = 2 * math.pi / 3 * math.sqrt(np.linalg.det(covariance))
         return math.exp(-math.sqrt(3) * length) / area
 
-    mass = w.copy()
+    mass, belief = w.copy(), np.ones((stations, parts, stations))
+    moved, left = np.zeros((stations, parts, 2)), np.zeros((stations, parts, 2, 2))
     for s in range(stations):
         for k in range(parts):
+            known = np.linalg.inv(c[s, k])
+            pull = known @ x[s, k]
             for t in set(range(stations)) - {s}:
-                each = [w[t, m] * density(x[s, k] - x[t, m], c[s, k] + c[t, m]) for m in range(4)]
-                mass[s, k] *= (1 - LOST) * sum(each) + LOST / AREA
+                near = np.array(
+                    [w[t, m] * density(x[s, k] - x[t, m], c[s, k] + c[t, m]) for m in range(parts)]
+                )
+                q = (1 - LOST) * near.sum() + LOST / AREA
+                mass[s, k] *= q
+                belief[s, k, t] = (1 - LOST) * near.sum() / q
+                r = near / near.sum()
+                mean = r @ x[t]
+                spread = sum(
+                    p * (b + np.outer(a - mean, a - mean))
+                    for p, a, b in zip(r, x[t], c[t], strict=True)
+                )
+                told = belief[s, k, t] * np.linalg.inv(spread)
+                known, pull = known + told, pull + told @ mean
+            left[s, k] = np.linalg.inv(known)
+            moved[s, k] = left[s, k] @ pull
     share = torch.from_numpy(mass / mass.sum()).flatten()[None]
-    flat = place.flatten(0, 1)[None], torch.from_numpy(c).flatten(0, 1)[None]
+    flat = torch.from_numpy(moved).flatten(0, 1)[None], torch.from_numpy(left).flatten(0, 1)[None]
     expected = median(share, *flat)
     assert torch.allclose(found.position, expected, atol=1e-6)
     off = flat[0] - expected[:, None]
     spread = flat[1] + off[..., None] * off[..., None, :]
     assert torch.allclose(found.covariance, (share[..., None, None] * spread).sum(1), atol=1e-6)
+    probable = share.reshape(stations, parts).numpy()
     for t in range(stations):
-        belief = 0.0
-        for s in range(stations):
-            for k in range(parts):
-                each = [w[t, m] * density(x[s, k] - x[t, m], c[s, k] + c[t, m]) for m in range(4)]
-                told = (1 - LOST) * sum(each)
-                held = 1.0 if s == t else told / (told + LOST / AREA)
-                belief += float(share[0, 4 * s + k]) * held
-        assert float(found.belief[0, t]) == pytest.approx(belief)
+        others = [s for s in range(stations) if s != t]
+        held = (probable[others] * belief[others, :, t]).sum() / probable[others].sum()
+        assert float(found.belief[0, t]) == pytest.approx(held)
+
+
+def test_two_normal_places_are_joined_by_their_information():
+    told = mixture([[(1.0, 0, 0, 3)], [(1.0, 2, 1, 4)]])
+    found = agree(told, users=1)
+    information = 1 / 9, found.belief[0, 0].item() / 16
+    # From the first station's place and from the second's: the believed share is all but 1.
+    assert information[1] == pytest.approx(1 / 16, rel=2e-3)
+    expected = np.array([2, 1]) * information[1] / sum(information)
+    assert np.allclose(found.position[0], expected, atol=0.01)
+    assert np.allclose(found.covariance[0], np.eye(2) / sum(information), atol=0.01)
+
+
+@pytest.mark.parametrize("deviations", [(5, 5), (5, 5, 5, 5), (1, 30), (1, 30, 30)])
+def test_of_honest_stations_ellipses_hold_what_they_say_and_the_sharp_one_counts(deviations):
+    random = np.random.default_rng(0)
+    users = 400
+    told = mixture([[(1.0, *random.normal(0, d, 2), d)] for _ in range(users) for d in deviations])
+    group = np.arange(users).repeat(len(deviations))
+    fix = fix_of(told)
+    joined = Fusion().join(fix, group, users)
+    alone = Fusion().join(replace(fix, mixture=None), group, users)
+    error, other = (np.linalg.norm(f.position[:, :2], axis=1).mean() for f in (joined, alone))
+    assert error < 1.1 * other
+    stated = joined.covariance[:, :2, :2]
+    inside = np.einsum(
+        "ui,uij,uj->u", joined.position[:, :2], np.linalg.inv(stated), joined.position[:, :2]
+    )
+    assert 0.85 < (inside < 4.605).mean() < 0.95
+    assert joined.trusted.mean() > 0.95
 
 
 def test_a_place_that_each_held_improbable_wins_where_they_share_it():
@@ -92,11 +136,8 @@ def test_a_place_that_each_held_improbable_wins_where_they_share_it():
     assert np.sqrt(np.trace(joined.covariance[0, :2, :2])) < 10
     assert joined.trusted[0]
     # By their covariances alone they would meet somewhere between their likeliest places.
-    alone = Fusion().join(Fix(*(getattr(fix_of(told), n) for n in NAMES)), np.array([0, 0]), 1)
+    alone = Fusion().join(replace(fix_of(told), mixture=None), np.array([0, 0]), 1)
     assert np.linalg.norm(alone.position[0, :2] - [50, 20]) > 10
-
-
-NAMES = ("position", "covariance", "trusted")
 
 
 def test_a_sure_liar_among_three_is_not_believed():
@@ -109,12 +150,29 @@ def test_a_sure_liar_among_three_is_not_believed():
     assert joined.weight[0, 2] < 0.1
 
 
-def test_two_that_contradict_each_other_are_not_sure():
-    told = mixture([[(1.0, 0, 0, 0.5)], [(1.0, 100, 0, 0.5)]])
+@pytest.mark.parametrize(("deviation", "away"), [(0.5, 100), (2, 60), (5, 100), (20, 400)])
+def test_two_that_contradict_each_other_are_neither_sure_nor_trusted(deviation, away):
+    told = mixture([[(1.0, 0, 0, deviation)], [(1.0, away, 0, deviation)]])
     joined = Fusion().join(fix_of(told), np.array([0, 0]), 1)
-    assert np.sqrt(joined.covariance[0, 0, 0]) > 40
+    assert np.sqrt(joined.covariance[0, 0, 0]) > 0.4 * away
     assert not joined.trusted[0]
-    assert np.allclose(joined.weight, 0.5, atol=0.01)
+    assert joined.weight.max() < 0.1
+
+
+def test_where_one_link_brings_no_places_covariances_tell_of_the_user():
+    told = mixture([[(0.6, 0, 0, 1), (0.4, 30, 0, 1)], [(0.6, 1, 0, 1), (0.4, -30, 0, 1)]])
+    fix = fix_of(told)
+    half = Fix.join([fix[:1], replace(fix[1:], mixture=None)])
+    plain = Fusion().join(replace(fix, mixture=None), np.array([0, 0]), 1)
+    joined = Fusion().join(half, np.array([0, 0]), 1)
+    assert np.allclose(joined.position, plain.position)
+    assert np.allclose(joined.weight, plain.weight)
+
+
+def test_links_of_a_user_that_do_not_follow_each_other_are_refused():
+    fix = fix_of(mixture([[(1.0, 0, 0, 1)]] * 3))
+    with pytest.raises(ValueError, match="order them by their users"):
+        Fusion().join(fix, np.array([0, 1, 0]), 2)
 
 
 def test_who_is_heard_once_or_trusted_once_stays_where_that_link_puts_him():

@@ -117,6 +117,8 @@ def test_users_are_joined_over_their_stations_and_errors_counted_once_a_user():
     told = joined([fix], [(sounding, truth)])
     assert told["users"] == 2
     assert told["mean"] == pytest.approx((3 + 5) / 2)
+    # 3 m are inside 2.146 / sqrt(2) deviations of 3 m, 5 m inside 2.146.
+    assert told["held_at_90"] == told["trusted"] == 1.0
     last = slice(2, 3)
     alone = (
         SimpleNamespace(user=sounding.user[last]),

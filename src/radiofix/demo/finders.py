@@ -37,12 +37,8 @@ def learnt(recipe: FinetuneRecipe, start: str | None, quiet: bool) -> Localizer:
 
 
 def joined(localizer: Localizer, links: Links) -> Fused:
-    """What a network says of each link, stations joined by the covariances it states."""
-    fix = localizer.fix(links.sounding)
-    heard = links.spread(np.ones(len(links.row), dtype=bool))
-    told = (links.spread(t.numpy()) for t in (fix.position, fix.covariance, fix.trusted))
-    position, covariance, trusted = told
-    return Fusion().fuse(position, covariance, heard, trusted)
+    """What a network says of each link, a user's stations joined."""
+    return Fusion().join(localizer.fix(links.sounding), links.row, len(links.users))
 
 
 def looked_up(known: Links, aside: Links, links: Links, seed: int) -> Floats:

@@ -6,21 +6,28 @@ Station s says that its user is at x with the density
 
 f being the law by which places are taught (`surprise` in objectives/tasks.py) and e the share of
 links that tell nothing of where their user is. Stations err each for itself, so that the densities
-multiply. The product has too many parts to be written down; it is taken at the parts of each
-station: part (s, k) weighs
+multiply. The product has too many parts to be written down; it is taken from each part of each
+station: from part (s, k) the others' parts weigh
 
-    w_sk prod_{t != s} [(1 - e) sum_l w_tl f(x_sk - x_tl; C_sk + C_tl) + e / A],
+    r_tl = w_tl f(x_sk - x_tl; C_sk + C_tl),
 
-for two stations and normal densities the very weights of the product, summed over the other's
-parts. A place that one station held improbable wins where the others have one beside it; joining
-single places by their covariances cannot find it.
+station t tells of a user there with the probability
+
+    b_t = (1 - e) sum_l r_tl / q_t,    q_t = (1 - e) sum_l r_tl + e / A,
+
+and the part itself weighs w_sk prod_{t != s} q_t.
+
+Its place is that of the information of all: of its own (x_sk, C_sk), and of the mean and covariance
+of each other station's parts under r_tl, weighed by b_t. For two normal densities that is exact. A
+place that one station held improbable wins where the others have one beside it; joining single
+places by their covariances cannot find it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -66,12 +73,15 @@ def agree(told: Mixture, users: int) -> Agreed:
     weight = told.weight.double().view(users, stations, -1)
     place = told.place.double().view(*weight.shape, 2)
     scale = told.scale.double().view(*weight.shape, 2, 2)
-    covariance = scale @ scale.mT
+    # Squares of places are taken: near 0 they are exact.
+    middle = place.mean((1, 2), keepdim=True)
+    place, covariance = place - middle, scale @ scale.mT
     parts = stations * weight.shape[-1]
     together = max(1, PAIRS // parts**2)
-    return _join(
+    found = _join(
         _agree(weight[rows], place[rows], covariance[rows]) for rows in _slices(users, together)
     )
+    return replace(found, position=found.position + middle[:, 0, 0])
 
 
 def median(
@@ -92,31 +102,53 @@ def median(
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What each station says beside each part of a user's links."""
+
+    said: Float[Tensor, "user part station"]
+    """Logarithm of its density there."""
+    belief: Float[Tensor, "user part station"]
+    """How probable it is that it tells of a user there."""
+    place: Float[Tensor, "user part station 2"]
+    """Mean of its places, as far as they are near."""
+    covariance: Float[Tensor, "user part station 2 2"]
+    """Of these."""
+
+
 def _agree(
     weight: Float[Tensor, "user station part"],
     place: Float[Tensor, "user station part 2"],
     covariance: Float[Tensor, "user station part 2 2"],
 ) -> Agreed:
     here, spread = place.flatten(1, 2), covariance.flatten(1, 2)
-    said = _density(here, spread, weight, place, covariance)
-    own = torch.arange(said.shape[1], device=said.device) // weight.shape[-1]
-    own = own.expand(len(said), -1)[..., None]
-    told = (1 - (math.log(LOST / AREA) - said).exp()).scatter(2, own, 1.0)
-    share = (weight.flatten(1) + said.scatter(2, own, 0.0).sum(-1)).softmax(-1)
-    found = median(share, here, spread)
-    off = here - found[:, None]
-    whole = (share[..., None, None] * (spread + off[..., :, None] * off[..., None, :])).sum(1)
-    return Agreed(found, whole, (share[..., None] * told).sum(1))
+    heard = _hear(here, spread, weight, place, covariance)
+    stations = weight.shape[1]
+    others = ~torch.eye(stations, dtype=torch.bool, device=weight.device)
+    others = others.repeat_interleave(weight.shape[2], 0)
+    said = heard.said.where(others, 0.0).sum(-1)
+    share = (weight.flatten(1) + said).softmax(-1)
+    belief = heard.belief.where(others, 0.0)
+    known = _inverse(spread)
+    told = belief[..., None, None] * _inverse(heard.covariance)
+    left = _inverse(known + told.sum(2))
+    pull = (known @ here[..., None]) + (told @ heard.place[..., None]).sum(2)
+    moved = (left @ pull)[..., 0]
+    found = median(share, moved, left)
+    off = moved - found[:, None]
+    whole = (share[..., None, None] * (left + off[..., :, None] * off[..., None, :])).sum(1)
+    # Of itself a station says nothing: it is believed as far as the others' places are its own.
+    theirs = share[..., None] * others
+    return Agreed(found, whole, (theirs * belief).sum(1) / theirs.sum(1).clamp(min=1e-300))
 
 
-def _density(
+def _hear(
     here: Float[Tensor, "user at 2"],
     spread: Float[Tensor, "user at 2 2"],
     weight: Float[Tensor, "user station part"],
     place: Float[Tensor, "user station part 2"],
     covariance: Float[Tensor, "user station part 2 2"],
-) -> Float[Tensor, "user at station"]:
-    """Logarithms of what each station says of places that are known to within a covariance."""
+) -> _Heard:
     # Of two rows and columns, written out: the terms are the largest tensors here.
     xx, xy, yy = (
         spread[:, :, None, None, i, j] + covariance[:, None, ..., i, j]
@@ -125,9 +157,26 @@ def _density(
     x, y = (here[:, :, None, None, i] - place[:, None, ..., i] for i in (0, 1))
     size = xx * yy - xy.square()
     length = (yy * x.square() - 2 * xy * x * y + xx * y.square()) / size
-    density = -(3 * length).sqrt() - 0.5 * size.log() - math.log(2 * math.pi / 3)
-    told = torch.logsumexp(weight[:, None] + density, -1) + math.log(1 - LOST)
-    return torch.logaddexp(told, told.new_full((), math.log(LOST / AREA)))
+    near = weight[:, None] - (3 * length).sqrt() - 0.5 * size.log()
+    total = torch.logsumexp(near, -1)
+    # A link that is not there has no part that could be near.
+    share = (near - total[..., None]).exp().where(total.isfinite()[..., None], 0.0)
+    mean = torch.einsum("uask,uskc->uasc", share, place)
+    second = covariance + place[..., :, None] * place[..., None, :]
+    second = torch.einsum("uask,uskcd->uascd", share, second)
+    matched = second - mean[..., :, None] * mean[..., None, :]
+    told = total - math.log(2 * math.pi / 3) + math.log(1 - LOST)
+    said = torch.logaddexp(told, told.new_full((), math.log(LOST / AREA)))
+    one = torch.eye(2, dtype=matched.dtype, device=matched.device)
+    matched = matched.where(total.isfinite()[..., None, None], one)
+    return _Heard(said, (told - said).exp(), mean, matched)
+
+
+def _inverse(matrix: Float[Tensor, "*batch 2 2"]) -> Float[Tensor, "*batch 2 2"]:
+    """Of symmetric matrices; written out, as a library's call costs more than the sums."""
+    xx, xy, yy = matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 1, 1]
+    turned = torch.stack([torch.stack([yy, -xy], -1), torch.stack([-xy, xx], -1)], -2)
+    return turned / (xx * yy - xy.square())[..., None, None]
 
 
 def _slices(count: int, together: int) -> Iterator[slice]:

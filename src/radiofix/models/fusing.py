@@ -8,6 +8,9 @@ from every station's own fix and from the plain mean; of the places it ends in, 
 has the least against it, no station counting more than an honest one's 99 % distance: a majority
 decides, however sure a single one is. The covariance is the inverse of the weighted information:
 never less than independent errors with the stated covariances allow.
+
+Where a model weighs several places of each link, users heard by several stations are where these
+agree instead (`agreement.py`).
 """
 
 from __future__ import annotations
@@ -118,7 +121,10 @@ class Fusion:
             return fused
         believed = heard & trusted
         used = np.where(believed.any(1, keepdims=True), believed, heard)
-        several = used & (used.sum(1, keepdims=True) > 1)
+        weighed = np.zeros_like(used)
+        weighed[at] = fix.mixture.weight.isfinite().any(1).cpu().numpy()
+        # Where one of a user's links brings no places, covariances tell of all.
+        several = used & (used.sum(1, keepdims=True) > 1) & (weighed | ~used).all(1, keepdims=True)
         if not several.any():
             return fused
         return _agreed(fused, fix.mixture, at, several, np.asarray(believed.any(1)))
@@ -183,6 +189,8 @@ def slots(group: Ints) -> Ints:
     number = np.arange(len(group))
     begins = np.ones(len(group), dtype=np.bool_)
     begins[1:] = group[1:] != group[:-1]
+    if begins.sum() > len(np.unique(group)):
+        raise ValueError("the links of a user do not follow each other: order them by their users")
     return number - np.maximum.accumulate(np.where(begins, number, 0))
 
 

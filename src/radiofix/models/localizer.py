@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from radiofix.models.latent import Encoder, Latent, observed_power
 from radiofix.physics.channel import Channel
 from radiofix.physics.presence import readable, shows_a_wave
 from radiofix.physics.strongest import strongest_wave
-from radiofix.types import Fix, Mixture, Sounding, Station, Truth
+from radiofix.types import Fix, Sounding, Station, Truth
 
 LINKS = 128
 """Located at a time."""
@@ -179,14 +179,8 @@ class Localizer(nn.Module):
             estimate.position.double(),
             self.calibration.covariance(horizontal_scale(estimate)),
             known & shows_a_wave(sounding.csi, sounding.frequency, wave),
-            self._weighed(estimate),
+            None if estimate.mixture is None else estimate.mixture.strongest(PARTS),
         )
-
-    def _weighed(self, estimate: Estimate) -> Mixture | None:
-        if estimate.mixture is None:
-            return None
-        told = estimate.mixture.strongest(PARTS)
-        return replace(told, scale=self.calibration.stretched(told.scale.double()))
 
     def _missed(
         self, links: Iterable[tuple[Sounding, Truth]]

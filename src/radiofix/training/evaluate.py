@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -93,21 +94,30 @@ def honesty(found: Sequence[Fix], links: Sequence[tuple[Sounding, Truth]]) -> di
 def joined(found: Sequence[Fix], links: Sequence[tuple[Sounding, Truth]]) -> dict[str, float]:
     """Errors of users by all stations that heard them [m], joined as `radiofix locate` does it.
 
-    Empty where there are no fixes, or nobody was heard by two stations.
+    Beside them the shares that are inside their stated 90 % ellipses and that are trusted. Empty
+    where there are no fixes, or nobody was heard by two stations.
     """
-    errors, several = [], False
+    away, stated, trusted, several = [], [], [], False
     for fix, (sounding, truth) in zip(found, links, strict=bool(found)):
         row = torch.unique_consecutive(sounding.user, return_inverse=True)[1]
         first = row.diff(prepend=row.new_tensor([-1])) > 0
         fused = Fusion().join(fix, row.cpu().numpy(), int(first.sum()))
-        away = torch.from_numpy(fused.position) - truth.position[first].cpu()
-        error = away[:, :2].norm(dim=-1).double()
         # Who sent nothing but silence is nowhere.
-        errors.append(error[error.isfinite()])
+        there = np.isfinite(fused.position).all(-1)
+        away.append(fused.position[there] - truth.position[first].cpu().numpy()[there])
+        stated.append(fused.covariance[there])
+        trusted.append(fused.trusted[there])
         several |= not bool(first.all())
-    if not several:
+    error = torch.from_numpy(np.concatenate(away))[:, :2].double() if several else torch.empty(0, 2)
+    if not len(error):
         return {}
-    return {**summary(torch.cat(errors)), "users": sum(len(e) for e in errors)}
+    covariance = torch.from_numpy(np.concatenate(stated))[:, :2, :2]
+    return {
+        **summary(error.norm(dim=-1)),
+        "held_at_90": coverage(error, torch.linalg.cholesky(covariance)),
+        "trusted": float(np.concatenate(trusted).mean()),
+        "users": len(error),
+    }
 
 
 @torch.no_grad()

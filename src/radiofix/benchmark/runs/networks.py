@@ -65,7 +65,7 @@ class Network:
     start: Beginning = field(default_factory=Start)
     changes: Changes = unchanged
     joined: bool = False
-    """Whether it places each link by itself, stations being joined by the covariances it states."""
+    """Whether it learns and places each link by itself, a user's being joined as `locate` does."""
     placing: bool = False
     """Whether what it begins with places users before any label, and is asked then."""
     only: tuple[str, ...] = tuple(QUESTIONS)
@@ -144,9 +144,10 @@ class Network:
 
     def recipe(self, run: Run, site: Site) -> FinetuneRecipe:
         """Of a run's fine-tuning."""
-        question, lesson = run.lesson.question, run.lesson
+        lesson = run.lesson
         if self.joins(lesson):
-            question = POSITION
+            lesson = replace(lesson, question=POSITION)
+        question = lesson.question
         name = self.recipes.get(question.name, self.recipes["position"])
         content = site.recipe(name)
         if question.name in self.heads:

@@ -25,9 +25,10 @@ _MAPS = (
 )
 
 _JOINED = (
-    "The same networks, each link placed by itself and a user's stations joined by the covariances "
-    "that they state, as `radiofix locate` does it; NOMP's delays and directions are joined by "
-    "robust multilateration, OMP's places by the plain mean. All users of all new cities count."
+    "The same networks, each link placed by itself and a user's stations joined as `radiofix "
+    "locate` does it: where the places agree that a network weighs, or by the covariances that it "
+    "states. NOMP's delays and directions are joined by robust multilateration, OMP's places by "
+    "the plain mean. All users of all new cities count."
 )
 
 
