@@ -182,10 +182,26 @@ def test_what_the_map_of_a_new_city_is_worth_is_as_the_bench_found_it():
         assert part in README, part
 
 
-def test_the_table_of_new_cities_is_that_of_the_runs():
+def test_what_several_stations_of_a_new_city_say_together_is_as_the_bench_found_it():
+    (figure,) = gather(ROOT / "results/sigmap-laptop", ["together"]).figures
+    found = {
+        cell.method: (cell.value, float(np.median(cell.error))) for cell in figure.at("region")
+    }
+    mean, middle = found["cities-echoes"]
+    assert f"{mean:.1f} m mean, {middle:.2f} at the median; NOMP and" in README
+    mean, middle = found["NOMP"]
+    assert f"multilateration without a map {mean:.1f} and {middle:.1f}" in README
+
+
+@pytest.mark.parametrize(
+    ("heading", "question", "methods"),
+    [("What came out so far", "position", 9), ("Several stations", "fusion", 5)],
+)
+def test_the_tables_of_new_cities_are_those_of_the_runs(heading, question, methods):
     page = (ROOT / "docs/sigmap.md").read_text()
     runs = ROOT / "results/sigmap-laptop/runs"
-    lines = page[page.index("## What came out so far") :].splitlines()
+    section = page.split(f"## {heading}\n")[1].split("\n## ")[0]
+    lines = section.splitlines()
     rows = [[c.strip() for c in line.strip("|").split("|")] for line in lines if line[:1] == "|"]
     cities = rows[0][1:-2]
     assert len(cities) == 7
@@ -197,7 +213,7 @@ def test_the_table_of_new_cities_is_that_of_the_runs():
         errors = [
             json.loads(
                 (
-                    runs / f"position-region-0labels-stall-10MHz-pilots1-clean-{city}"
+                    runs / f"{question}-region-0labels-stall-10MHz-pilots1-clean-{city}"
                     f"/{method}-seed{seed}.json"
                 ).read_text()
             )["tests"][0]["error"]
@@ -208,7 +224,7 @@ def test_the_table_of_new_cities_is_that_of_the_runs():
         assert [cell.strip("*") for cell in row[1:-1]] == told, row[0]
         assert row[-1] == f"{100 * np.mean(every < 10):.0f} %"
         seen += 1
-    assert seen == 9
+    assert seen == methods
 
 
 def test_what_a_new_city_needs_is_told_as_it_was_found():

@@ -218,6 +218,21 @@ def test_a_contrast_is_of_the_same_users_and_seeds():
     assert contrast(ours, {7: ours[0]}) is None
 
 
+def test_a_link_more_costs_a_contrast_its_square_alone():
+    rng = np.random.default_rng(2)
+    squares = np.repeat(np.arange(10), 20)
+    error = rng.uniform(0, 10, 200)
+    # The other was traced again: another link in square 4, whose order is not known then.
+    more = np.insert(error + 1, 85, 1_000.0), np.insert(squares, 85, 4)
+    told = contrast({0: error}, {0: more[0]}, {0: squares}, {0: more[1]})
+    assert told.mean == pytest.approx(1.0)
+    assert told.seeds == 1
+    assert contrast({0: error}, {0: more[0]}) is None
+    # Of other users altogether nothing is said.
+    few = {0: error[:60] + 1}, {0: squares}, {0: squares[:60]}
+    assert contrast({0: error}, few[0], few[1], few[2]) is None
+
+
 def test_smoke_runs_by_itself_and_its_results_make_a_page(tmp_path, capsys):
     out = tmp_path / "results"
     place = ["--out", str(out), "--work", str(tmp_path / "work"), "--recipes", str(RECIPES)]

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from radiofix.benchmark import metrics
 
 Array = NDArray[np.float64]
+Squares = Mapping[int, NDArray[np.int64]]
 DRAWS = 1_000
 """For an interval."""
+MOST = 0.75
+"""Of the users have to be the same."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +44,46 @@ class Contrast:
 def contrast(
     ours: Mapping[int, Array],
     other: Mapping[int, Array],
-    squares: Mapping[int, NDArray[np.int64]] | None = None,
+    squares: Squares | None = None,
+    others: Squares | None = None,
 ) -> Contrast | None:
     """Of the errors of the same users, by the seed that drew them; None: no seed is shared.
+
+    A store that another machine has traced again may have a link more or less: squares of whose
+    users the two have unequal numbers are left out, if these are few.
 
     Args:
         ours: errors of the one that is asked about.
         other: of another.
         squares: that the users stand in, where those are what is drawn.
+        others: of the other's users.
     """
-    shared = [seed for seed in ours if seed in other and len(other[seed]) == len(ours[seed])]
-    if not shared:
+    away, drawn = [], []
+    for seed in sorted(ours.keys() & other.keys()):
+        mine, theirs = ours[seed], other[seed]
+        groups = None if squares is None else squares[seed]
+        if len(mine) != len(theirs):
+            if groups is None or others is None:
+                continue
+            alike = _alike(groups, others[seed])
+            kept = np.isin(groups, alike)
+            if kept.mean() < MOST:
+                continue
+            mine, theirs = mine[kept], theirs[np.isin(others[seed], alike)]
+            groups = groups[kept]
+        away.append(theirs - mine)
+        drawn.append(groups)
+    if not away:
         return None
-    away = [other[seed] - ours[seed] for seed in shared]
     mean = float(np.mean([difference.mean() for difference in away]))
-    drawn = None if squares is None else [squares[seed] for seed in shared]
-    return Contrast(mean, metrics.interval(away, draws=DRAWS, squares=drawn), len(away))
+    redrawn = None if squares is None else [g for g in drawn if g is not None]
+    return Contrast(mean, metrics.interval(away, draws=DRAWS, squares=redrawn), len(away))
+
+
+def _alike(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Squares of which both have equally many."""
+    names, counts = np.unique(one, return_counts=True)
+    theirs = dict(zip(*np.unique(other, return_counts=True), strict=True))
+    same = [theirs.get(name) == count for name, count in zip(names, counts, strict=True)]
+    alike: NDArray[np.int64] = names[np.array(same, dtype=bool)]
+    return alike

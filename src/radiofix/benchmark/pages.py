@@ -201,7 +201,8 @@ def _contrasts(figure: Figure) -> list[Block]:
         rows = []
         for cell in figure.at(split):
             if cell.method != name and cell.x in ours:
-                found = contrast(ours[cell.x].each, cell.each, ours[cell.x].squares)
+                mine = ours[cell.x]
+                found = contrast(mine.each, cell.each, mine.squares, cell.squares)
                 if found is not None:
                     at = f", {cell.x:,g}" if figure.curve else ""
                     rows.append([cell.method + at, *found.told])
