@@ -182,6 +182,18 @@ def test_what_the_map_of_a_new_city_is_worth_is_as_the_bench_found_it():
         assert part in README, part
 
 
+def test_the_rows_of_table_1_are_those_of_the_bench():
+    page = (ROOT / "docs/sigmap.md").read_text().split("## Table 1 so far\n")[1]
+    (figure,) = gather(ROOT / "results/sigmap-laptop", ["table1"]).figures
+    cells = {c.method: c for c in figure.at("region") if c.error is not None and len(c.error)}
+    told = dict(re.findall(r"^\| `([\w-]+)`[^|]*\| (.+) \|$", page, re.MULTILINE))
+    assert told == {
+        name: f"{cell.value:.1f} [{cell.interval[0]:.1f}, {cell.interval[1]:.1f}]"
+        f" | {np.median(cell.error):.1f}"
+        for name, cell in cells.items()
+    }
+
+
 def test_what_several_stations_of_a_new_city_say_together_is_as_the_bench_found_it():
     (figure,) = gather(ROOT / "results/sigmap-laptop", ["together"]).figures
     found = {
