@@ -11,7 +11,7 @@ from radiofix.benchmark.runs.lessons import DEEPMIMO, UNSEEN, Trial
 from radiofix.benchmark.runs.networks import Network
 from radiofix.benchmark.runs.outcomes import Run
 from radiofix.benchmark.runs.running import Bench
-from radiofix.benchmark.sigmap.methods import JOINED, methods
+from radiofix.benchmark.sigmap.methods import JOINED, TOLD_OTHER, methods
 from radiofix.benchmark.sigmap.paper import (
     NO_MAP,
     SIGMAP,
@@ -148,6 +148,23 @@ def test_who_was_taught_in_many_cities_is_asked_with_the_map_of_the_new_one(plac
     with torch.no_grad():
         places = [m.localizer(sounding).position for m in (module, wrong)]
     assert (places[0] - places[1]).norm(dim=-1).max() > 1e-3
+
+
+def test_what_was_taught_with_right_maps_is_fine_tuned_with_another_city_s(place):
+    prepared(place, RIGHT)
+    runs = {name: Run(name, first("table1"), 0, 1e-3) for name in (RIGHT, TOLD_OTHER)}
+    recipes = {name: network(name).recipe(run, place) for name, run in runs.items()}
+    assert replace(recipes[TOLD_OTHER], head=recipes[RIGHT].head) == recipes[RIGHT]
+    modules = {name: network(name).taught(run, place)[0] for name, run in runs.items()}
+    munich, whole = (read_map(open_paths(place.stores[n])) for n in ("munich", "whole"))
+    assert carried(modules[RIGHT]).buildings == whole.buildings
+    assert carried(modules[TOLD_OTHER]).buildings == munich.buildings
+    assert torch.equal(carried(modules[TOLD_OTHER]).stations, whole.stations)
+    # They begin with the same weights, and learn something else.
+    assert recipes[RIGHT].pretrained == str(place.prepared(f"{RIGHT}-seed0"))
+    learnt = [dict(m.localizer.named_parameters()) for m in modules.values()]
+    assert learnt[0].keys() == learnt[1].keys()
+    assert any(not torch.equal(learnt[0][key], learnt[1][key]) for key in learnt[0])
 
 
 @pytest.mark.parametrize("name", [RIGHT, JOINED])

@@ -191,26 +191,33 @@ def _one(papers: Sequence[Printed], statistic: str) -> str | None:
 
 
 def _contrasts(figure: Figure) -> list[Block]:
-    """Every method against the one that the figure is about, user by user and seed by seed."""
-    name = figure.subject.held_against.get(figure.name)
-    if name is None:
-        return []
-    tables = []
-    for split in figure.protocol.splits:
-        ours = {cell.x: cell for cell in figure.at(split) if cell.method == name}
-        rows = []
-        for cell in figure.at(split):
-            if cell.method != name and cell.x in ours:
-                mine = ours[cell.x]
-                found = contrast(mine.each, cell.each, mine.squares, cell.squares)
-                if found is not None:
-                    at = f", {cell.x:,g}" if figure.curve else ""
-                    rows.append([cell.method + at, *found.told])
-        if rows:
-            caption = f"Split {split}: what {name} is better by, in {figure.protocol.unit}"
-            head = ["than", "mean of the differences", "95 % of it", "in words", "seeds"]
-            tables.append(Table(caption, head, rows))
+    """Every method against those that the figure is about, user by user and seed by seed."""
+    names = figure.subject.held_against.get(figure.name, ())
+    tables = [
+        table
+        for split in figure.protocol.splits
+        for name in names
+        if (table := _contrast(figure, split, name)) is not None
+    ]
     return [Text(CONTRASTED), *tables] if tables else []
+
+
+def _contrast(figure: Figure, split: str, name: str) -> Table | None:
+    """All others of a split against one; None: it is not there, or nothing is beside it."""
+    ours = {cell.x: cell for cell in figure.of(split, name)}
+    rows = []
+    for cell in figure.at(split):
+        if cell.method != name and cell.x in ours:
+            mine = ours[cell.x]
+            found = contrast(mine.each, cell.each, mine.squares, cell.squares)
+            if found is not None:
+                at = f", {cell.x:,g}" if figure.curve else ""
+                rows.append([cell.method + at, *found.told])
+    if not rows:
+        return None
+    caption = f"Split {split}: what {name} is better by, in {figure.protocol.unit}"
+    head = ["than", "mean of the differences", "95 % of it", "in words", "seeds"]
+    return Table(caption, head, rows)
 
 
 def _curve(figure: Figure, split: str) -> Table:

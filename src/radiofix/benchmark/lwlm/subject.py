@@ -42,7 +42,7 @@ SUBJECT = Subject(
     heading=_heading,
     words={"mean": "mean", "p50": "50 %"},
     remarks={},
-    held_against=dict.fromkeys(("fig8", "fig9", "fig10a", "fig11a"), NANO),
+    held_against=dict.fromkeys(("fig8", "fig9", "fig10a", "fig11a"), (NANO,)),
     digest=(
         Column("ToA, 50 % [m]", "fig8", 10_000),
         Column("AoA, 50 % [°]", "fig9", 10_000),

@@ -49,8 +49,8 @@ class Subject:
     """Statistics as its tables call them."""
     remarks: Mapping[str, str]
     """What must be known beside a figure, by the figure's name."""
-    held_against: Mapping[str, str]
-    """The method that all others of a figure are held against, by the figure's name."""
+    held_against: Mapping[str, tuple[str, ...]]
+    """The methods that all others of a figure are held against, by the figure's name."""
     digest: tuple[Column, ...] = ()
     """What stands in one table above all figures."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from radiofix.benchmark.runs.lessons import CITIES, Lesson
+from radiofix.benchmark.runs.lessons import Lesson
 from radiofix.benchmark.runs.site import Site
 from radiofix.benchmark.sigmap.wrong import Mistake, elsewhere, misled, misled_head
 from radiofix.models.parts import Part
@@ -32,6 +32,9 @@ CONSTANT = Part(f"{_PROMPTS}.ConstantPrompter", {"prompts": 1})
 """As many tokens as the published prompt has."""
 CONSTANT_EIGHT = Part(f"{_PROMPTS}.ConstantPrompter", {"prompts": EIGHT})
 """As many as ours has."""
+
+Headed = Callable[[Lesson, Site], Part]
+"""The head of a lesson."""
 
 
 @dataclass(frozen=True)
@@ -90,24 +93,24 @@ class Published:
         return {**changes, "head": head}
 
 
-def in_frame(site: Site) -> Part:
+def in_frame(lesson: Lesson, site: Site) -> Part:
     """Our head, which places users in their stations' frames."""
     return Part("radiofix.models.frame.FrameHead")
 
 
-def waves(site: Site) -> Part:
+def waves(lesson: Lesson, site: Site) -> Part:
     """The same head where it follows waves, without a map."""
     return Part(f"{_FOLLOWING}.WaveHead")
 
 
-def echoes(site: Site) -> Part:
+def echoes(lesson: Lesson, site: Site) -> Part:
     """The same head where it follows waves to the walls of the map, and on from there."""
     return Part(f"{_FOLLOWING}.EchoHead")
 
 
-def misled_echoes(site: Site) -> Part:
+def misled_echoes(lesson: Lesson, site: Site) -> Part:
     """The same head where it follows waves among another city's walls."""
-    return misled_head(elsewhere(site, CITIES))
+    return misled_head(elsewhere(site, lesson.users))
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,8 @@ class InFrame:
     """An arm with a head of ours, and our loss."""
 
     arm: Arm
-    head: Callable[[Site], Part] = in_frame
+    head: Headed = in_frame
 
     def __call__(self, lesson: Lesson, site: Site) -> Mapping[str, Any]:
         """The arm's changes, and the head."""
-        return {**self.arm(lesson, site), "head": self.head(site).plain}
+        return {**self.arm(lesson, site), "head": self.head(lesson, site).plain}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,6 @@ from radiofix.benchmark.runs.learned import Method
 from radiofix.benchmark.runs.lessons import CITIES, WHOLE
 from radiofix.benchmark.runs.networks import Network
 from radiofix.benchmark.runs.preparing import Beginning, Start
-from radiofix.benchmark.runs.site import Site
 from radiofix.benchmark.sigmap.arms import (
     COARSE,
     COARSE_NORMALISED,
@@ -27,6 +26,7 @@ from radiofix.benchmark.sigmap.arms import (
     WALLS,
     Arm,
     Elsewhere,
+    Headed,
     InFrame,
     Published,
     echoes,
@@ -66,6 +66,10 @@ _OURS = {"position": "radiofix/position.yaml"}
 RIGHT = "cities-echoes"
 """Taught in many cities with the right maps, and told the right one."""
 SCRATCH = f"{RIGHT}-scratch"
+TOLD_OTHER = f"{RIGHT}-told-other"
+"""Taught with the right maps, and then fine-tuned and asked with another city's."""
+POOLED_TAUGHT = "cities-pooled"
+"""The published prompt where maps differ: on our network, taught in many cities."""
 JOINED = "radiofix-nano-joined"
 """Stations joined by what it states of each, where `radiofix-nano` learns to weigh them."""
 READER = Part("radiofix.models.wall_prompt.WallReader")
@@ -166,7 +170,7 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
             rate=TAUGHT_RATE,
         )
 
-    def following(name: str, head: Callable[[Site], Part], prompter: Part | None = None) -> Network:
+    def following(name: str, head: Headed, prompter: Part | None = None) -> Network:
         taught, wrong = InFrame(Arm(prompter, FULL), head), head is misled_echoes
         after = InFrame(Arm(adaptation=FULL, begun=prompter is not None), head)
         return Network(
@@ -184,13 +188,15 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
 
     right = following(RIGHT, echoes)
     walls, reads = schooled("cities-walls", Arm(WALLS)), schooled("cities-reader", Arm(), READER)
-    pooled = schooled("cities-pooled", Arm(COARSE))
+    pooled = schooled(POOLED_TAUGHT, Arm(COARSE))
     # The same networks, told the same, from nothing.
     alone = InFrame(Arm(adaptation=FULL), echoes)
+    elsewhere_told = InFrame(Arm(adaptation=FULL), misled_echoes)
     walls_alone = InFrame(Arm(WALLS, FULL))
     return (
         right,
         Network(SCRATCH, "radiofix", _OURS, changes=alone, joined=True, mapped=True),
+        replace(right, name=TOLD_OTHER, changes=elsewhere_told, missing=no_elsewhere),
         following("cities-waves", waves),
         following("cities-waves-constant", waves, CONSTANT_EIGHT),
         following("cities-echoes-other-map", misled_echoes),

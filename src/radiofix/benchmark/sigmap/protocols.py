@@ -18,7 +18,7 @@ from radiofix.benchmark.runs.lessons import (
 from radiofix.benchmark.runs.protocols import RANDOM, REGION, Agenda, Point, Protocol
 from radiofix.benchmark.runs.questions import FUSION, POSITION, Question
 from radiofix.benchmark.runs.scales import RATE_LABELS
-from radiofix.benchmark.sigmap.methods import JOINED, RIGHT, SCRATCH, SFMCM
+from radiofix.benchmark.sigmap.methods import JOINED, RIGHT, SCRATCH, SFMCM, TOLD_OTHER
 from radiofix.benchmark.sigmap.paper import ALL, FEW, GRID, NO_MAP, SIGMAP, STRIP, SWIT
 
 STATIONS = ("3", "4", "9", "10")
@@ -39,7 +39,7 @@ _TOLD = (
 )
 _TUNED = ("SigMap-full", "SigMap-walls-full", "SigMap-scratch")
 _LOW_RANK = ("SigMap-low-rank", "SigMap-walls-low-rank")
-_ONE_CITY = (*_TOLD, *_TUNED, RIGHT, SCRATCH, "radiofix-nano", *_BASELINES)
+_ONE_CITY = (*_TOLD, *_TUNED, RIGHT, SCRATCH, TOLD_OTHER, "radiofix-nano", *_BASELINES)
 _HIDDEN = (
     SIGMAP,
     NO_MAP,
@@ -47,6 +47,7 @@ _HIDDEN = (
     "SigMap-other-map",
     RIGHT,
     SCRATCH,
+    TOLD_OTHER,
     JOINED,
     LWLM,
     "kNN",
@@ -103,6 +104,7 @@ _NEW_CITY = (
     *_TUNED,
     RIGHT,
     SCRATCH,
+    TOLD_OTHER,
     "cities-waves",
     "cities-waves-constant",
     "cities-echoes-other-map",
@@ -125,6 +127,7 @@ _CURVES = (
     "SigMap-scratch",
     RIGHT,
     SCRATCH,
+    TOLD_OTHER,
     "cities-waves",
     "cities-waves-constant",
     "cities-walls",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from radiofix.benchmark.runs.lessons import UNSEEN
 from radiofix.benchmark.runs.protocols import Protocol
 from radiofix.benchmark.runs.subject import Subject
-from radiofix.benchmark.sigmap.methods import RIGHT, methods
+from radiofix.benchmark.sigmap.methods import POOLED_TAUGHT, RIGHT, methods
 from radiofix.benchmark.sigmap.paper import FAVOURABLE, SIGMAP, UNTOLD, printed
 from radiofix.benchmark.sigmap.protocols import AGENDA
 from radiofix.benchmark.sigmap.scales import SCALES
@@ -66,14 +66,14 @@ SUBJECT = Subject(
         **{f"table4-{users.name}": FAVOURABLE for users in UNSEEN},
     },
     held_against={
-        "maps": RIGHT,
-        "labels": RIGHT,
-        "together": RIGHT,
-        "table1": SIGMAP,
-        "table2": SIGMAP,
-        "table2-nlos": SIGMAP,
-        "table3": SIGMAP,
-        "table4": RIGHT,
-        **{f"maps-{users.name}": RIGHT for users in UNSEEN},
+        "maps": (RIGHT, POOLED_TAUGHT),
+        "labels": (RIGHT,),
+        "together": (RIGHT,),
+        "table1": (RIGHT, SIGMAP),
+        "table2": (RIGHT, SIGMAP),
+        "table2-nlos": (RIGHT, SIGMAP),
+        "table3": (SIGMAP,),
+        "table4": (RIGHT, SIGMAP),
+        **{f"maps-{users.name}": (RIGHT,) for users in UNSEEN},
     },
 )
