@@ -8,7 +8,7 @@ from typing import Any
 
 from radiofix.benchmark.runs.lessons import Lesson
 from radiofix.benchmark.runs.site import Site
-from radiofix.benchmark.sigmap.wrong import Mistake, elsewhere, misled, misled_head
+from radiofix.benchmark.sigmap.wrong import elsewhere, misled, misled_head
 from radiofix.models.parts import Part
 
 _ADAPTATION, _HEADS = "radiofix.training.adaptation", "radiofix.models.sigmap_heads"
@@ -21,11 +21,8 @@ CITY = 5_000.0
 EIGHT = 8
 """Prompts of our own prompter."""
 POOLED = Part(f"{_PROMPTS}.SummedGraphPrompter", {"radius": CITY})
-NORMALISED = Part(f"{_PROMPTS}.NormalisedGraphPrompter", {"radius": CITY})
-_COARSE = {"radius": CITY, "most": 512}
-COARSE = Part(f"{_PROMPTS}.SummedGraphPrompter", _COARSE)
+COARSE = Part(f"{_PROMPTS}.SummedGraphPrompter", {"radius": CITY, "most": 512})
 """The same where the stations of many cities make one batch: vertices gathered into cubes."""
-COARSE_NORMALISED = Part(f"{_PROMPTS}.NormalisedGraphPrompter", _COARSE)
 WALLS = Part("radiofix.models.wall_prompt.WallPrompter", {"prompts": EIGHT})
 _FOLLOWING = "radiofix.models.echo_head"
 CONSTANT = Part(f"{_PROMPTS}.ConstantPrompter", {"prompts": 1})
@@ -38,18 +35,13 @@ Headed = Callable[[Lesson, Site], Part]
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """Another city's map, whichever stores there are."""
-
-
-@dataclass(frozen=True)
 class Arm:
     """Changes of a recipe: a prompter or none, what it is told, and what of the backbone learns."""
 
     prompter: Part | None = None
     adaptation: str = FROZEN
-    wrong: Mistake | Elsewhere | None = None
-    """None: the right map."""
+    misled: bool = False
+    """Whether it is told another city's map."""
     begun: bool = False
     """Whether what fine-tuning begins with is told of the map already."""
 
@@ -60,15 +52,11 @@ class Arm:
         tuning = {"class_path": PROMPT_TUNING, "init_args": {"backbone": backbone}}
         changes: dict[str, Any] = {"adaptation": tuning if told else backbone}
         if self.prompter is not None:
-            changes["prompter"] = self._told(self.prompter, lesson, site).plain
+            prompter = self.prompter
+            if self.misled:
+                prompter = misled(prompter, elsewhere(site, lesson.users))
+            changes["prompter"] = prompter.plain
         return changes
-
-    def _told(self, prompter: Part, lesson: Lesson, site: Site) -> Part:
-        if self.wrong is None:
-            return prompter
-        if isinstance(self.wrong, Elsewhere):
-            return misled(prompter, elsewhere(site, lesson.users))
-        return misled(prompter, self.wrong)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from radiofix.benchmark.runs.learned import Learned
 from radiofix.benchmark.runs.lessons import Lesson
 from radiofix.benchmark.runs.outcomes import Run
 from radiofix.benchmark.runs.site import Site
-from radiofix.benchmark.sigmap.wrong import elsewhere, no_elsewhere
 from radiofix.data.store import open_paths
 from radiofix.models.candidates import folded, straight
 from radiofix.models.echoes import Echoes, echoes
@@ -31,13 +30,6 @@ from radiofix.types import Sounding
 class Followed(Geometry):
     """The first wave of each link, followed to the walls that it meets and on from there."""
 
-    wrong: bool = False
-    """Whether it is told another city's walls."""
-
-    def lacks(self, site: Site) -> str | None:
-        """Another city, if it is to be told that one's walls."""
-        return no_elsewhere(site) if self.wrong else None
-
     def lesson(self, lesson: Lesson) -> Lesson | None:
         """Stations one by one, where the walls are known; none of the labels."""
         able = lesson.users.mapped and not lesson.question.together
@@ -47,7 +39,7 @@ class Followed(Geometry):
         """Takes the users' height and the walls from the store."""
         question, height = run.lesson.question, height_of(run, site)
         known = read_map(open_paths(site.store(run.lesson.users)))
-        walls = Walls(elsewhere(site, run.lesson.users)(known) if self.wrong else known, height)
+        walls = Walls(known, height)
 
         def answer(sounding: Sounding) -> object:
             return question.read(walls.place(sounding, self.finder(sounding).first()), sounding)

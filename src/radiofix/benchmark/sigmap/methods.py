@@ -15,17 +15,14 @@ from radiofix.benchmark.runs.networks import Network
 from radiofix.benchmark.runs.preparing import Beginning, Start
 from radiofix.benchmark.sigmap.arms import (
     COARSE,
-    COARSE_NORMALISED,
     CONSTANT,
     CONSTANT_EIGHT,
     FROZEN,
     FULL,
     LOW_RANK,
-    NORMALISED,
     POOLED,
     WALLS,
     Arm,
-    Elsewhere,
     Headed,
     InFrame,
     Published,
@@ -36,7 +33,7 @@ from radiofix.benchmark.sigmap.arms import (
 from radiofix.benchmark.sigmap.followed import Followed
 from radiofix.benchmark.sigmap.paper import GRID, NO_MAP, SIGMAP, STRIP, SWIT
 from radiofix.benchmark.sigmap.schooling import School
-from radiofix.benchmark.sigmap.wrong import AskedWith, Shuffled, no_elsewhere
+from radiofix.benchmark.sigmap.wrong import asked_elsewhere, no_elsewhere
 from radiofix.classic.nomp import Nomp
 from radiofix.models.parts import Part
 
@@ -91,7 +88,6 @@ TAUGHT_RATE = 3e-4
 
 
 def _published(name: str, arm: Arm, start: Beginning | None = None) -> Network:
-    wrong = isinstance(arm.wrong, Elsewhere)
     return Network(
         name,
         "sigmap",
@@ -100,7 +96,7 @@ def _published(name: str, arm: Arm, start: Beginning | None = None) -> Network:
         changes=Published(arm),
         rate_of=RATED.get(arm.adaptation) if start is None else None,
         mapped=_is_told(arm.prompter),
-        missing=no_elsewhere if wrong else Network.missing,
+        missing=no_elsewhere if arm.misled else Network.missing,
     )
 
 
@@ -108,26 +104,18 @@ def _is_told(prompter: Part | None) -> bool:
     return prompter not in (None, CONSTANT, CONSTANT_EIGHT)
 
 
-_ELSEWHERE, _SHUFFLED = Elsewhere(), Shuffled()
 _ONE_CITY = (
     _published(SIGMAP, Arm(POOLED)),
-    _published("SigMap-normalised", Arm(NORMALISED)),
     _published(NO_MAP, Arm()),
     _published("SigMap-constant", Arm(CONSTANT)),
-    _published("SigMap-other-map", Arm(POOLED, wrong=_ELSEWHERE)),
-    _published("SigMap-shuffled-map", Arm(POOLED, wrong=_SHUFFLED)),
+    _published("SigMap-other-map", Arm(POOLED, misled=True)),
     replace(
         _published("SigMap-eq11", Arm(POOLED)),
         changes=Published(Arm(POOLED), "radiofix.models.sigmap_heads.NlosAwareHead"),
     ),
     _published("SigMap-walls", Arm(WALLS)),
-    _published("SigMap-walls-constant", Arm(CONSTANT_EIGHT)),
-    _published("SigMap-walls-other-map", Arm(WALLS, wrong=_ELSEWHERE)),
-    _published("SigMap-walls-shuffled-map", Arm(WALLS, wrong=_SHUFFLED)),
     _published("SigMap-low-rank", Arm(adaptation=LOW_RANK)),
-    _published("SigMap-walls-low-rank", Arm(WALLS, LOW_RANK)),
     _published("SigMap-full", Arm(adaptation=FULL)),
-    _published("SigMap-walls-full", Arm(WALLS, FULL)),
     _published("SigMap-scratch", Arm(adaptation=FULL), Start()),
     *(_published(name, Arm(POOLED), _masked(name)) for name in (GRID, STRIP, SFMCM)),
 )
@@ -140,7 +128,7 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
 
     def schooled(name: str, arm: Arm, reader: Part | None = None) -> Network:
         told = arm.prompter is not None or reader is not None
-        before = Arm(arm.prompter, FULL, arm.wrong, begun=reader is not None)
+        before = Arm(arm.prompter, FULL, begun=reader is not None)
         school = School(name, _OURS["position"], nano, InFrame(before), reader)
         after = InFrame(Arm(adaptation=FULL, begun=told))
         return Network(
@@ -152,7 +140,6 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
             placing=True,
             rate=TAUGHT_RATE,
             mapped=_is_told(arm.prompter) or reader is not None,
-            missing=no_elsewhere if isinstance(arm.wrong, Elsewhere) else Network.missing,
         )
 
     def published(name: str, arm: Arm) -> Network:
@@ -171,7 +158,7 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
         )
 
     def following(name: str, head: Headed, prompter: Part | None = None) -> Network:
-        taught, wrong = InFrame(Arm(prompter, FULL), head), head is misled_echoes
+        taught = InFrame(Arm(prompter, FULL), head)
         after = InFrame(Arm(adaptation=FULL, begun=prompter is not None), head)
         return Network(
             name,
@@ -183,50 +170,34 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
             placing=True,
             rate=TAUGHT_RATE,
             mapped=head is not waves,
-            missing=no_elsewhere if wrong else Network.missing,
         )
 
-    right = following(RIGHT, echoes)
-    walls, reads = schooled("cities-walls", Arm(WALLS)), schooled("cities-reader", Arm(), READER)
-    pooled = schooled(POOLED_TAUGHT, Arm(COARSE))
-    # The same networks, told the same, from nothing.
+    right, pooled = following(RIGHT, echoes), schooled(POOLED_TAUGHT, Arm(COARSE))
+    # The same network, told the same, from nothing.
     alone = InFrame(Arm(adaptation=FULL), echoes)
-    elsewhere_told = InFrame(Arm(adaptation=FULL), misled_echoes)
-    walls_alone = InFrame(Arm(WALLS, FULL))
+    misled = InFrame(Arm(adaptation=FULL), misled_echoes)
     return (
         right,
         Network(SCRATCH, "radiofix", _OURS, changes=alone, joined=True, mapped=True),
-        replace(right, name=TOLD_OTHER, changes=elsewhere_told, missing=no_elsewhere),
+        replace(right, name=TOLD_OTHER, changes=misled, missing=no_elsewhere),
+        _asked(right),
         following("cities-waves", waves),
         following("cities-waves-constant", waves, CONSTANT_EIGHT),
-        following("cities-echoes-other-map", misled_echoes),
-        _asked(right, "other", AskedWith(None)),
-        _asked(right, "shuffled", AskedWith(_SHUFFLED)),
-        walls,
-        Network("cities-walls-scratch", "radiofix", _OURS, changes=walls_alone, mapped=True),
-        reads,
+        schooled("cities-walls", Arm(WALLS)),
+        schooled("cities-reader", Arm(), READER),
         schooled("cities-no-map", Arm()),
         schooled("cities-constant", Arm(CONSTANT_EIGHT)),
-        schooled("cities-walls-other-map", Arm(WALLS, wrong=_ELSEWHERE)),
-        schooled("cities-walls-shuffled-map", Arm(WALLS, wrong=_SHUFFLED)),
-        _asked(walls, "other", AskedWith(None)),
-        _asked(walls, "shuffled", AskedWith(_SHUFFLED)),
-        _asked(reads, "other", AskedWith(None)),
-        _asked(reads, "shuffled", AskedWith(_SHUFFLED)),
         pooled,
-        _asked(pooled, "other", AskedWith(None)),
-        schooled("cities-pooled-normalised", Arm(COARSE_NORMALISED)),
+        _asked(pooled),
         published("cities-SigMap", Arm(COARSE)),
         published("cities-SigMap-no-map", Arm()),
-        published("cities-SigMap-constant", Arm(CONSTANT)),
     )
 
 
-def _asked(right: Network, what: str, readied: AskedWith) -> Network:
-    """The very network that was taught with right maps, told a wrong one when it is asked."""
-    missing = no_elsewhere if readied.mistake is None else Network.missing
-    name = f"{right.name}-asked-{what}"
-    return replace(right, name=name, readied=readied, missing=missing)
+def _asked(right: Network) -> Network:
+    """The very network that was taught with right maps, told another city's when it is asked."""
+    name = f"{right.name}-asked-other"
+    return replace(right, name=name, readied=asked_elsewhere, missing=no_elsewhere)
 
 
 def methods(pretrained: str = NANO) -> tuple[Method, ...]:
@@ -246,7 +217,6 @@ def methods(pretrained: str = NANO) -> tuple[Method, ...]:
         *(_of_whole(method) for method in (lwlm, swit, cnn)),
         *(known[name] for name in ("kNN", OMP, "NOMP")),
         Followed("NOMP-map", Nomp()),
-        Followed("NOMP-other-map", Nomp(), wrong=True),
     )
 
 

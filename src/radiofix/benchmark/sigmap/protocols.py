@@ -18,128 +18,58 @@ from radiofix.benchmark.runs.lessons import (
 from radiofix.benchmark.runs.protocols import RANDOM, REGION, Agenda, Point, Protocol
 from radiofix.benchmark.runs.questions import FUSION, POSITION, Question
 from radiofix.benchmark.runs.scales import RATE_LABELS
-from radiofix.benchmark.sigmap.methods import JOINED, RIGHT, SCRATCH, SFMCM, TOLD_OTHER
+from radiofix.benchmark.sigmap.methods import (
+    JOINED,
+    POOLED_TAUGHT,
+    RIGHT,
+    SCRATCH,
+    SFMCM,
+    TOLD_OTHER,
+)
 from radiofix.benchmark.sigmap.paper import ALL, FEW, GRID, NO_MAP, SIGMAP, STRIP, SWIT
 
 STATIONS = ("3", "4", "9", "10")
 LABELS = (0, 10, 30, 100, 300, 1_000)
+CURVED = tuple(users for users in UNSEEN if users.name in ("munich", "kept-1"))
+"""New cities that are also asked with other numbers of labels."""
 _LABELLED = "labelled users"
 _BASELINES = (LWLM, SWIT, CNN, "kNN", OMP, "NOMP")
-_TOLD = (
-    SIGMAP,
-    "SigMap-normalised",
-    NO_MAP,
-    "SigMap-constant",
-    "SigMap-other-map",
-    "SigMap-shuffled-map",
-    "SigMap-walls",
-    "SigMap-walls-constant",
-    "SigMap-walls-other-map",
-    "SigMap-walls-shuffled-map",
-)
-_TUNED = ("SigMap-full", "SigMap-walls-full", "SigMap-scratch")
-_LOW_RANK = ("SigMap-low-rank", "SigMap-walls-low-rank")
-_ONE_CITY = (*_TOLD, *_TUNED, RIGHT, SCRATCH, TOLD_OTHER, "radiofix-nano", *_BASELINES)
-_HIDDEN = (
-    SIGMAP,
-    NO_MAP,
-    "SigMap-constant",
-    "SigMap-other-map",
-    RIGHT,
-    SCRATCH,
-    TOLD_OTHER,
-    JOINED,
-    LWLM,
-    "kNN",
-    "NOMP",
-)
-_ASKED = (
-    "cities-echoes-asked-other",
-    "cities-echoes-asked-shuffled",
-    "cities-walls-asked-other",
-    "cities-walls-asked-shuffled",
-    "cities-reader-asked-other",
-    "cities-reader-asked-shuffled",
-    "cities-pooled-asked-other",
-)
-_SCHOOLED = (
-    RIGHT,
-    "cities-waves",
-    "cities-waves-constant",
-    "cities-echoes-other-map",
-    "cities-walls",
-    "cities-reader",
-    "cities-no-map",
-    "cities-constant",
-    "cities-walls-other-map",
-    "cities-walls-shuffled-map",
-    "cities-pooled",
-    "cities-pooled-normalised",
-    "cities-SigMap",
-    "cities-SigMap-no-map",
-    "cities-SigMap-constant",
-)
-_ON_THE_MAP = ("NOMP-map", "NOMP-other-map")
-_MAPS = (*_SCHOOLED, *_ASKED, "radiofix-nano", OMP, "NOMP", *_ON_THE_MAP)
-_TOGETHER_UNSEEN = (
-    RIGHT,
-    "cities-waves",
-    "cities-waves-constant",
-    "cities-echoes-other-map",
-    "cities-echoes-asked-other",
-    "cities-echoes-asked-shuffled",
-    JOINED,
-    OMP,
-    "NOMP",
-)
-_NEW_CITY = (
+_ONE_CITY = (
     SIGMAP,
     NO_MAP,
     "SigMap-constant",
     "SigMap-other-map",
     "SigMap-walls",
-    "SigMap-walls-constant",
-    "SigMap-walls-other-map",
-    *_LOW_RANK,
-    *_TUNED,
-    RIGHT,
-    SCRATCH,
-    TOLD_OTHER,
-    "cities-waves",
-    "cities-waves-constant",
-    "cities-echoes-other-map",
-    "cities-walls",
-    "cities-walls-scratch",
-    "cities-reader",
-    "cities-no-map",
-    "cities-constant",
-    "cities-walls-other-map",
-    "cities-pooled",
-    "cities-SigMap",
-    "cities-SigMap-no-map",
-    "radiofix-nano",
-    *_BASELINES,
-    "NOMP-map",
-)
-_CURVES = (
-    SIGMAP,
-    NO_MAP,
+    "SigMap-low-rank",
+    "SigMap-full",
     "SigMap-scratch",
     RIGHT,
     SCRATCH,
     TOLD_OTHER,
-    "cities-waves",
-    "cities-waves-constant",
+    "radiofix-nano",
+    *_BASELINES,
+)
+_WAVES = ("cities-waves", "cities-waves-constant")
+_MAPS = (
+    RIGHT,
+    f"{RIGHT}-asked-other",
+    *_WAVES,
     "cities-walls",
     "cities-reader",
     "cities-no-map",
     "cities-constant",
-    "cities-walls-other-map",
-    "cities-pooled",
+    POOLED_TAUGHT,
+    f"{POOLED_TAUGHT}-asked-other",
+    "cities-SigMap",
+    "cities-SigMap-no-map",
     "radiofix-nano",
-    *_BASELINES,
+    OMP,
+    "NOMP",
     "NOMP-map",
 )
+_TOGETHER_UNSEEN = (RIGHT, f"{RIGHT}-asked-other", *_WAVES, JOINED, OMP, "NOMP")
+_NEW_CITY = (*_ONE_CITY, "NOMP-map")
+_CURVES = (RIGHT, SCRATCH, "radiofix-nano", SIGMAP, NO_MAP, LWLM, "kNN", "NOMP", "NOMP-map")
 
 
 def _asked(lesson: Lesson, x: float) -> Point:
@@ -223,9 +153,9 @@ PROTOCOLS = (
     ),
     Protocol(
         "labels",
-        "New cities by the number of labels",
+        "A real and a procedural new city by the number of labels",
         _LABELLED,
-        tuple(point for count in LABELS for point in _each(count)),
+        tuple(_asked(_in(city, n), n) for n in LABELS for city in CURVED),
         ours=True,
         splits=_IN_REGIONS,
         methods=_CURVES,
@@ -238,14 +168,6 @@ PROTOCOLS = (
         ours=True,
         splits=_IN_REGIONS,
         methods=_TOGETHER_UNSEEN,
-    ),
-    Protocol(
-        "table2-nlos",
-        "Position from four stations of users who see none of them",
-        _LABELLED,
-        (_asked(replace(_TOGETHER, users=NLOS), ALL),),
-        ours=True,
-        methods=_HIDDEN,
     ),
     *(protocol for place in UNSEEN for protocol in _one_city(place)),
     Protocol(

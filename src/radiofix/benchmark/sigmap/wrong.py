@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ from radiofix.models.map_prompt import Prompter, SiteViews
 from radiofix.models.map_reading import read_map
 from radiofix.models.parts import Part
 from radiofix.models.site_map import CarriedMap, SiteMap, give_map
-from radiofix.models.wrong_maps import cities, exchanged, shuffled, with_buildings_of
+from radiofix.models.wrong_maps import cities, exchanged, with_buildings_of
 from radiofix.training.localizing import Finetuning
 from radiofix.types import Sounding
 
@@ -35,27 +34,8 @@ ELSEWHERE = (
 """Stores whose buildings may stand for those of another, in this order."""
 
 
-class Mistake(ABC):
-    """A way to be told a wrong map."""
-
-    @abstractmethod
-    def __call__(self, site_map: SiteMap) -> SiteMap:
-        """What is told in place of a map."""
-
-
 @dataclass(frozen=True)
-class Shuffled(Mistake):
-    """Each building in the place of another of its city."""
-
-    seed: int = 0
-
-    def __call__(self, site_map: SiteMap) -> SiteMap:
-        """The same buildings, each elsewhere."""
-        return shuffled(site_map, torch.Generator().manual_seed(self.seed))
-
-
-@dataclass(frozen=True)
-class AnotherCitys(Mistake):
+class AnotherCitys:
     """Another city's buildings round the stations: of several cities the next one's."""
 
     stores: tuple[str, ...]
@@ -102,7 +82,7 @@ def no_elsewhere(site: Site) -> str | None:
 class MisledMap(CarriedMap):
     """A carrier that is given a right map and has a wrong one."""
 
-    def __init__(self, mistake: Mistake) -> None:
+    def __init__(self, mistake: AnotherCitys) -> None:
         super().__init__()
         self.mistake = mistake
 
@@ -139,32 +119,25 @@ class MisledEchoHead(EchoHead):
         self.sights.site = MisledMap(mistake.build())
 
 
-@dataclass(frozen=True)
-class AskedWith:
-    """Tells a network that has learnt with the right map a wrong one before it is asked."""
-
-    mistake: Mistake | None
-    """None: another city's map, of the stores that are given."""
-
-    def __call__(self, module: Finetuning, lesson: Lesson, site: Site) -> None:
-        """Gives the wrong map to all that carry one."""
-        mistake = elsewhere(site, lesson.users) if self.mistake is None else self.mistake
-        give_map(module, mistake(read_map(open_paths(site.store(lesson.users)))))
+def asked_elsewhere(module: Finetuning, lesson: Lesson, site: Site) -> None:
+    """Tells a network that has learnt with the right map another city's before it is asked."""
+    right = read_map(open_paths(site.store(lesson.users)))
+    give_map(module, elsewhere(site, lesson.users)(right))
 
 
-def misled(prompter: Part, mistake: Mistake) -> Part:
+def misled(prompter: Part, mistake: AnotherCitys) -> Part:
     """A prompter as a recipe names it, told wrong maps alone."""
     own = f"{Misled.__module__}.{Misled.__name__}"
     return Part(own, {"prompter": prompter.plain, "mistake": _named(mistake).plain})
 
 
-def misled_head(mistake: Mistake) -> Part:
+def misled_head(mistake: AnotherCitys) -> Part:
     """A head that follows waves, told wrong maps alone."""
     own = f"{MisledEchoHead.__module__}.{MisledEchoHead.__name__}"
     return Part(own, {"mistake": _named(mistake).plain})
 
 
-def _named(mistake: Mistake) -> Part:
+def _named(mistake: AnotherCitys) -> Part:
     path = f"{type(mistake).__module__}.{type(mistake).__name__}"
     return Part(path, {k: _plain(v) for k, v in vars(mistake).items()})
 
