@@ -8,10 +8,12 @@ import torch
 
 from radiofix.benchmark.runs.learned import chosen
 from radiofix.benchmark.runs.lessons import NLOS, UNSEEN, WHOLE, Lesson
+from radiofix.benchmark.runs.networks import Network
 from radiofix.benchmark.runs.outcomes import Run
 from radiofix.benchmark.runs.questions import FUSION, POSITION
 from radiofix.benchmark.runs.running import Bench, points_of, rated, wanted
 from radiofix.benchmark.sigmap import stores
+from radiofix.benchmark.sigmap.arms import SLOWER
 from radiofix.benchmark.sigmap.methods import (
     MASKS,
     SCRATCH,
@@ -74,7 +76,7 @@ def test_the_arms_that_decide_about_a_map_are_in_each_comparison():
         assert {"LWLM", "SWiT", "ResNet-34", "kNN", "OMP", "NOMP"} <= set(BY_NAME[figure].methods)
         assert {RIGHT, SCRATCH, TOLD_OTHER} <= set(BY_NAME[figure].methods)
     arms = ("no-map", "constant", "pooled", "pooled-asked-other", "echoes-asked-other")
-    arms = (*arms, "waves", "waves-constant", "walls", "reader", "SigMap", "SigMap-no-map")
+    arms = (*arms, "waves", "waves-constant", "walls", "reader")
     assert {RIGHT, *(f"cities-{arm}" for arm in arms)} <= set(BY_NAME["maps"].methods)
 
 
@@ -152,24 +154,39 @@ def test_the_grid_s_cells_hide_whole_tokens_of_every_scale():
 
 def test_arms_that_are_compared_learn_at_one_rate():
     arms = (NO_MAP, "SigMap-constant", "SigMap-other-map", "SigMap-walls", "SigMap-eq11")
-    assert {rated(network(name)) for name in (SIGMAP, *arms)} == {SIGMAP}
+    assert {rated(network(name)) for name in (SIGMAP, *arms, GRID, STRIP)} == {SIGMAP}
     assert rated(network("SigMap-full")) == "SigMap-full"
     cities = [m for m in methods() if m.name.startswith("cities-")]
     taught = [m for m in cities if not m.name.endswith("-scratch")]
-    assert {m.rates(LAPTOP.rates) for m in taught} == {(TAUGHT_RATE,)}
-    assert network(SCRATCH).rates(LAPTOP.rates) == LAPTOP.rates
+    assert {m.rates(LAPTOP) for m in taught} == {(TAUGHT_RATE,)}
+    assert network(SCRATCH).rates(LAPTOP) == LAPTOP.rates
 
 
-def test_from_nothing_few_labels_are_learnt_for_longer_than_by_who_knows_something(shared):
+def test_whose_head_begins_with_nothing_learns_few_labels_for_longer(shared):
     laptop = replace(shared, scale=replace(LAPTOP, labels={**LAPTOP.labels, 100: 6, 10_000: 16}))
     for labels, longer in ((100, 4), (10_000, 1)):
         lesson = replace(first("table4-munich"), labels=labels)
         steps = {
             name: network(name).recipe(Run(name, lesson, 0, 1e-3), laptop).training.steps
-            for name in (SCRATCH, "SigMap-scratch", NO_MAP, RIGHT)
+            for name in (SCRATCH, "SigMap-scratch", NO_MAP, SIGMAP, "SigMap-constant", RIGHT)
         }
-        assert steps[SCRATCH] == steps["SigMap-scratch"] == longer * steps[NO_MAP]
-        assert steps[RIGHT] == steps[NO_MAP]
+        short = steps.pop(RIGHT)
+        assert set(steps.values()) == {longer * short}
+
+
+def test_a_new_head_on_a_frozen_encoder_has_rates_of_its_own_and_prompts_a_tenth(shared):
+    assert max(LAPTOP.frozen_rates) > max(LAPTOP.rates)
+    frozen = [m for m in methods() if isinstance(m, Network) and m.frozen]
+    assert {SIGMAP, NO_MAP, "SigMap-constant", GRID, STRIP} <= {m.name for m in frozen}
+    assert {m.rates(LAPTOP) for m in frozen} == {LAPTOP.frozen_rates}
+    # The paper's scale has the paper's rate for all.
+    assert {m.rates(PAPER) for m in frozen} == {PAPER.rates}
+    run = Run(SIGMAP, first("table1"), 0, 1e-2)
+    for scale, factor in ((LAPTOP, SLOWER), (PAPER, 1.0)):
+        recipe = network(SIGMAP).recipe(run, replace(shared, scale=scale))
+        assert recipe.adaptation.build().factor == factor
+    whole = network("SigMap-full").recipe(Run("SigMap-full", first("table1"), 0, 1e-3), shared)
+    assert whole.adaptation.class_path.endswith("FullTuning")
 
 
 def test_without_a_label_no_rate_is_searched_and_none_is_in_the_run_s_name(shared):

@@ -283,5 +283,5 @@ def test_without_labels_only_those_are_asked_who_can_place_users():
     lesson = first("maps")
     for name in (SIGMAP, NO_MAP, "LWLM", "SWiT", "SigMap-scratch"):
         assert network(name).lesson(lesson) is None
-    for name in (RIGHT, "cities-no-map", "radiofix-nano", "cities-SigMap"):
+    for name in (RIGHT, "cities-no-map", "radiofix-nano"):
         assert network(name).lesson(lesson) == lesson

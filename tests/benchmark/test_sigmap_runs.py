@@ -33,7 +33,7 @@ from radiofix.models.site_map import CarriedMap
 from radiofix.pictures import evidence_view
 from radiofix.training.localizing import pretrained
 
-from .arms import first, network
+from .arms import first
 from .conftest import RECIPES
 
 
@@ -70,27 +70,22 @@ def test_runs_are_done_once_and_shared_by_figures(place):
     assert (again.cost.parameters, again.cost.learnt) == (taught.cost.parameters, None)
 
 
-def test_what_is_begun_with_is_made_in_order(place, tmp_path):
+def test_what_is_begun_with_is_made_before_the_runs(place, tmp_path):
     fresh = replace(place, work=tmp_path / "work")
-    method = network("cities-SigMap-no-map")
-    masked, school = method.preparations(0)
-    assert school.needs == masked
-    assert masked.name == f"backbone-{SIGMAP}-cities-seed0"
-    # Nobody is asked in the cities to learn in: all their users may teach.
-    assert masked.plan(place).leave_out == {}
-    bench = Bench(fresh, (method,), AGENDA.named(["maps-munich"]))
+    begun = chosen(methods(), [NO_MAP, "cities-no-map"])
+    bench = Bench(fresh, begun, AGENDA.named(["maps-munich", "table4-munich"]))
     stages = bench.stages()
-    for expected in (masked, school):
-        (job,) = next(stages)
-        assert f"pretraining of {expected.name}" in job()
-        assert expected.ready(fresh)
+    said = sorted(job() for job in next(stages))
+    names = [f"backbone-{SIGMAP}-seed0", "cities-no-map-seed0"]
+    assert [line.split(":")[0] for line in said] == [f"pretraining of {name}" for name in names]
+    assert all(p.ready(fresh) for method in begun for p in method.preparations(0))
     assert next(stages) == ()
-    assert len(next(stages)) == 1
+    assert len(next(stages)) == 2
 
 
 def test_what_is_kept_beside_the_results_is_gone_on_from_elsewhere(place, tmp_path):
     first = replace(place, work=tmp_path / "work", out=tmp_path / "out", keeps=True)
-    names = ["cities-SigMap", RIGHT]
+    names = ["cities-no-map", RIGHT]
     figures = AGENDA.named(["maps-munich"])
     work(Bench(first, chosen(methods(), names), figures), 1, lambda _: None)
     elsewhere = replace(first, work=tmp_path / "elsewhere", keeps=False)
@@ -104,7 +99,7 @@ def test_what_is_kept_beside_the_results_is_gone_on_from_elsewhere(place, tmp_pa
     assert Bench(without, taught, figures, seeds=(0,)).missing() == {}
     missing = Bench(without, taught, figures, seeds=(0, 1)).missing()
     assert missing == dict.fromkeys(names, "no store named cities is given")
-    for name in (f"backbone-{SIGMAP}-cities-seed0", "cities-SigMap-seed0", f"{RIGHT}-seed0"):
+    for name in ("cities-no-map-seed0", f"{RIGHT}-seed0"):
         whole, kept = (pretrained(str(p)) for p in (first.work / "smoke" / name, first.kept(name)))
         before, after = whole.encoder.state_dict(), kept.encoder.state_dict()
         learnt = {key for key, _ in whole.encoder.named_parameters()}
@@ -131,7 +126,7 @@ def results(tmp_path):
         "commands": ["radiofix bench sigmap --scale laptop"],
     }
     (out / "bench.json").write_text(json.dumps(asked))
-    rate = LAPTOP.rates[1]
+    rate = LAPTOP.frozen_rates[1]
     rng = np.random.default_rng(0)
     for city, seeds in (("munich", (0, 1)), ("etoile", (0,))):
         for seed in seeds:

@@ -64,7 +64,7 @@ class Limit:
         """The first: nothing is learnt, and each takes minutes."""
         return seeds[:1]
 
-    def rates(self, rates: Sequence[float]) -> Sequence[float | None]:
+    def rates(self, scale: Scale) -> Sequence[float | None]:
         """None."""
         return (None,)
 

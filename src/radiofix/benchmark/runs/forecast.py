@@ -70,8 +70,8 @@ class Forecast:
         stations = len(lesson.stations) or MANY
         # Fused users keep one to all of their stations while a network learns.
         trained = (stations + 1) / 2 if lesson.question.together else stations
-        alone = isinstance(method, Network) and method.alone
-        settings = {**scale.finetuning, **scale.few_for(lesson.labels, alone)}
+        anew = isinstance(method, Network) and method.anew
+        settings = {**scale.finetuning, **scale.few_for(lesson.labels, anew)}
         steps, batch = settings["steps"], settings["batch"]
         seen = steps * min(batch, scale.labels.get(lesson.labels, 0)) * trained
         tests = asked(method, lesson, self._agenda)

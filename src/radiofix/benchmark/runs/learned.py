@@ -62,7 +62,7 @@ class Method(Protocol):
         """Of those, which make a difference."""
         ...
 
-    def rates(self, rates: Sequence[float]) -> Sequence[float | None]:
+    def rates(self, scale: Scale) -> Sequence[float | None]:
         """Of learning, to choose from."""
         ...
 
@@ -90,7 +90,7 @@ class Undemanding:
         """All: they draw the test users."""
         return seeds
 
-    def rates(self, rates: Sequence[float]) -> Sequence[float | None]:
+    def rates(self, scale: Scale) -> Sequence[float | None]:
         """None: how it learns, if it does, is its own affair."""
         return (None,)
 

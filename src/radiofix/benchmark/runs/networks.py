@@ -77,6 +77,8 @@ class Network:
     """Whether its rate of learning is chosen by validation users."""
     rate: float | None = None
     """Of learning, where that is known; None: one of the scale's."""
+    frozen: bool = False
+    """Whether its encoder stays as it begins, so that a new head learns alone, or with prompts."""
     rate_of: str | None = None
     """Another method, whose chosen rate it takes; None: its own."""
     missing: Callable[[Site], str | None] = nothing
@@ -102,16 +104,17 @@ class Network:
         """All."""
         return seeds
 
-    def rates(self, rates: Sequence[float]) -> Sequence[float | None]:
+    def rates(self, scale: Scale) -> Sequence[float | None]:
         """All, or the middle one, or its own."""
         if self.rate is not None:
             return (self.rate,)
+        rates = (scale.frozen_rates if self.frozen else ()) or scale.rates
         return rates if self.tuned else (rates[len(rates) // 2],)
 
     @property
-    def alone(self) -> bool:
-        """Whether it begins with nothing."""
-        return self.start == Start()
+    def anew(self) -> bool:
+        """Whether it begins with nothing, or with a new head on an encoder that stays as it is."""
+        return self.frozen or self.start == Start()
 
     def hears(self, lesson: Lesson, test: Trial) -> bool:
         """Anything; one with planes for its stations says itself what it cannot."""
@@ -126,13 +129,9 @@ class Network:
         return self.joined and lesson.question.together
 
     def preparations(self, seed: int) -> tuple[Preparation, ...]:
-        """What is made before its runs of a seed, first what others need."""
-        made: list[Preparation] = []
-        last = self.start.preparation(self.name, self.family, seed)
-        while last is not None:
-            made.insert(0, last)
-            last = last.needs
-        return tuple(made)
+        """What is made before its runs of a seed."""
+        made = self.start.preparation(self.name, self.family, seed)
+        return () if made is None else (made,)
 
     def pretrained(self, site: Site, seed: int = 0) -> bool:
         """Whether there is nothing to wait for."""
@@ -154,10 +153,10 @@ class Network:
             content["head"] = self.heads[question.name]
         content["task"] = {"class_path": question.task}
         content = changed(content, site.scale.sizes.get(self.family, {}))
-        rate = self.rates(site.scale.rates)[0] if run.rate is None else run.rate
+        rate = self.rates(site.scale)[0] if run.rate is None else run.rate
         assert rate is not None
         content = teaching(
-            content, lesson, site.scale, site.store(lesson.users), run.seed, rate, self.alone
+            content, lesson, site.scale, site.store(lesson.users), run.seed, rate, self.anew
         )
         content = with_stations(content, site.columns(lesson))
         content["from"] = self.start.place(self.name, site, run.seed)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from radiofix.benchmark.runs.lessons import CITIES
 from radiofix.benchmark.runs.recipes import LEFT_OUT, changed
 from radiofix.benchmark.runs.scales import Pace, Scale
 from radiofix.benchmark.runs.site import Site
@@ -33,11 +32,6 @@ class Preparation(Protocol):
     @property
     def recipe(self) -> str:
         """By its place among the recipes."""
-        ...
-
-    @property
-    def needs(self) -> Preparation | None:
-        """What it begins with itself."""
         ...
 
     def lacks(self, site: Site) -> str | None:
@@ -83,11 +77,6 @@ class Pretraining:
     seed: int | None = None
     """None: the recipe's."""
 
-    @property
-    def needs(self) -> Preparation | None:
-        """Nothing."""
-        return None
-
     def lacks(self, site: Site) -> str | None:
         """Its store, until it has been made."""
         if self.ready(site) or self.store in site.stores:
@@ -104,8 +93,7 @@ class Pretraining:
         content = changed(content, site.scale.sizes.get(self.family, {}))
         content = changed(content, self.changes)
         content["training"] = {**content["training"], **site.scale.pretraining}
-        # Nobody is ever asked in the cities to learn in.
-        content["leave_out"] = {} if self.store == CITIES.store else LEFT_OUT
+        content["leave_out"] = LEFT_OUT
         content["seed"] = content.get("seed", 0) if self.seed is None else self.seed
         content["store"] = site.named(self.store)
         content["validation_users"] = site.scale.validation_users

@@ -133,7 +133,7 @@ def teaching(
     store: str,
     seed: int,
     rate: float,
-    alone: bool = False,
+    anew: bool = False,
 ) -> dict[str, Any]:
     """A fine-tuning recipe's plain values, as a lesson has them at a scale.
 
@@ -144,9 +144,9 @@ def teaching(
         store: of the lesson's users.
         seed: of the run.
         rate: of learning.
-        alone: whether the network begins with nothing.
+        anew: whether the network begins with nothing, or with a new head on what stays.
     """
-    few = scale.few_for(lesson.labels, alone)
+    few = scale.few_for(lesson.labels, anew)
     settings = {**scale.finetuning, **few, "rate": rate}
     told = content.get("receiver", {})
     faults = {**(told.get("impairments") or {}), "user_timing": lesson.clock}

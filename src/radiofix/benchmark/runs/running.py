@@ -95,10 +95,7 @@ class Bench:
 
     def stages(self) -> Iterator[tuple[Job, ...]]:
         """What is to be done, in stages: each may need what the one before has left."""
-        tried: set[str] = set()
-        while able := [p for p in self.pretrainings() if p.name not in tried and self._begun(p)]:
-            tried |= {p.name for p in able}
-            yield tuple(partial(prepare, self.site, preparation) for preparation in able)
+        yield tuple(partial(prepare, self.site, preparation) for preparation in self.pretrainings())
         yield self._jobs(self.searches())
         yield self._jobs(self.runs())
 
@@ -110,9 +107,6 @@ class Bench:
     def _there(self, preparation: Preparation) -> bool:
         kept = not self.site.keeps or is_kept(self.site.kept(preparation.name))
         return kept and preparation.ready(self.site)
-
-    def _begun(self, preparation: Preparation) -> bool:
-        return preparation.needs is None or preparation.needs.ready(self.site)
 
     def _jobs(self, runs: Sequence[Run]) -> tuple[Job, ...]:
         by_name = {method.name: method for method in self.able()}
@@ -146,7 +140,7 @@ class Bench:
 
 
 def preparations(method: Method, seed: int) -> tuple[Preparation, ...]:
-    """What a method's runs of a seed begin with, first what others need."""
+    """What a method's runs of a seed begin with."""
     return method.preparations(seed) if isinstance(method, Network) else ()
 
 
@@ -158,7 +152,7 @@ def rated(method: Method) -> str:
 def searches(method: Method, site: Site) -> tuple[Run, ...]:
     """A method's runs at different rates of learning, of which validation users prefer one."""
     scale, tuned = site.scale, site.agenda.tuned
-    rates = [rate for rate in method.rates(scale.rates) if rate is not None]
+    rates = [rate for rate in method.rates(scale) if rate is not None]
     there = tuned.labels in scale.labels and tuned.users.store in site.stores
     lesson = method.lesson(tuned)
     if len(rates) < 2 or not there or lesson is None:
@@ -170,7 +164,7 @@ def preferred(method: Method, site: Site) -> float | None:
     """The rate with the lowest validation error; while none is known, the middle one."""
     found = [outcomes.read(site.out, run) for run in searches(method, site)]
     known = {o.run.rate: o.validation for o in found if o is not None and o.validation is not None}
-    rates = method.rates(site.scale.rates)
+    rates = method.rates(site.scale)
     return min(known, key=known.__getitem__) if known else rates[len(rates) // 2]
 
 

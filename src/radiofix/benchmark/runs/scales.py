@@ -42,6 +42,8 @@ class Scale:
     seeds: tuple[int, ...]
     rates: tuple[float, ...]
     """Of fine-tuning; of several, each network gets the one that validation users prefer."""
+    frozen_rates: tuple[float, ...] = field(kw_only=True, default=())
+    """The same of new heads on encoders that stay as they are; none: as of others."""
     finetuning: Mapping[str, Any]
     """Settings of every fine-tuning, without the rate."""
     pretraining: Mapping[str, Any]
@@ -58,15 +60,16 @@ class Scale:
     """Between users of a store that the limit can be worked out on, at most [m]."""
     few: Mapping[str, Any] = field(default_factory=dict)
     """Other settings of fine-tuning with at most `FEW_LABELS`."""
-    few_alone: Mapping[str, Any] = field(default_factory=dict)
-    """Of those, other ones of networks that begin with nothing, which take longer."""
+    few_anew: Mapping[str, Any] = field(default_factory=dict)
+    """Of those, other ones of networks that begin with nothing, or with a new head on an encoder
+    that stays as it is: they take longer."""
     schooling: Mapping[str, Any] = field(default_factory=dict)
     """Settings of training in many scenes, before any label of the one that is asked about."""
     schooled_users: int = 0
     """Labelled users of it, over all scenes."""
 
-    def few_for(self, labels: int, alone: bool) -> Mapping[str, Any]:
+    def few_for(self, labels: int, anew: bool) -> Mapping[str, Any]:
         """What else fine-tuning is told with so many labels, of a network that begins so."""
         if labels > FEW_LABELS:
             return {}
-        return {**self.few, **(self.few_alone if alone else {})}
+        return {**self.few, **(self.few_anew if anew else {})}

@@ -18,6 +18,8 @@ PROMPT_TUNING = "radiofix.training.prompting.PromptTuning"
 _PROMPTS = "radiofix.models.map_prompt"
 CITY = 5_000.0
 """Radius of a graph that is a whole city's, as published [m]."""
+SLOWER = 0.1
+"""Of a frozen encoder's head's own rate, for prompts, which act through all its layers."""
 EIGHT = 8
 """Prompts of our own prompter."""
 POOLED = Part(f"{_PROMPTS}.SummedGraphPrompter", {"radius": CITY})
@@ -49,7 +51,9 @@ class Arm:
         """The prompter and the adaptation as a recipe names them."""
         told = self.prompter is not None or self.begun
         backbone = {"class_path": self.adaptation}
-        tuning = {"class_path": PROMPT_TUNING, "init_args": {"backbone": backbone}}
+        ahead = self.adaptation == FROZEN and site.scale.frozen_rates
+        settings = {"backbone": backbone, "factor": SLOWER if ahead else 1.0}
+        tuning = {"class_path": PROMPT_TUNING, "init_args": settings}
         changes: dict[str, Any] = {"adaptation": tuning if told else backbone}
         if self.prompter is not None:
             prompter = self.prompter

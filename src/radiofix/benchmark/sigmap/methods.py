@@ -10,7 +10,7 @@ from radiofix.benchmark.lwlm.methods import NANO
 from radiofix.benchmark.lwlm.methods import methods as lwlm_methods
 from radiofix.benchmark.lwlm.paper import CNN, LWLM, OMP
 from radiofix.benchmark.runs.learned import Method
-from radiofix.benchmark.runs.lessons import CITIES, WHOLE
+from radiofix.benchmark.runs.lessons import WHOLE
 from radiofix.benchmark.runs.networks import Network
 from radiofix.benchmark.runs.preparing import Beginning, Start
 from radiofix.benchmark.sigmap.arms import (
@@ -72,11 +72,16 @@ JOINED = "radiofix-nano-joined"
 READER = Part("radiofix.models.wall_prompt.WallReader")
 
 
-def _masked(name: str, store: str = WHOLE.store) -> Start:
+def _masked(name: str) -> Start:
     """A pretraining run with a mask; all arms with the same mask share it, and its weights."""
-    folder = f"backbone-{name}" if store == WHOLE.store else f"backbone-{name}-{store}"
     mask = {"objectives.masked.init_args.mask": MASKS[name]}
-    return Start("sigmap/base.yaml", shared=folder, store=store, changes=mask, seeded=True)
+    return Start(
+        "sigmap/base.yaml",
+        shared=f"backbone-{name}",
+        store=WHOLE.store,
+        changes=mask,
+        seeded=True,
+    )
 
 
 RATED = {FROZEN: SIGMAP, LOW_RANK: "SigMap-low-rank", FULL: "SigMap-full"}
@@ -94,7 +99,8 @@ def _published(name: str, arm: Arm, start: Beginning | None = None) -> Network:
         _RECIPES,
         start=_masked(SIGMAP) if start is None else start,
         changes=Published(arm),
-        rate_of=RATED.get(arm.adaptation) if start is None else None,
+        frozen=arm.adaptation == FROZEN,
+        rate_of=None if start == Start() else RATED.get(arm.adaptation),
         mapped=_is_told(arm.prompter),
         missing=no_elsewhere if arm.misled else Network.missing,
     )
@@ -124,12 +130,11 @@ _ONE_CITY = (
 
 def _many_cities(pretrained: str) -> tuple[Network, ...]:
     """Networks that were taught in many cities, and then come to a new one."""
-    nano, masked = Start(ready=pretrained), _masked(SIGMAP, CITIES.store)
 
     def schooled(name: str, arm: Arm, reader: Part | None = None) -> Network:
         told = arm.prompter is not None or reader is not None
         before = Arm(arm.prompter, FULL, begun=reader is not None)
-        school = School(name, _OURS["position"], nano, InFrame(before), reader)
+        school = School(name, _OURS["position"], pretrained, InFrame(before), reader)
         after = InFrame(Arm(adaptation=FULL, begun=told))
         return Network(
             name,
@@ -142,21 +147,6 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
             mapped=_is_told(arm.prompter) or reader is not None,
         )
 
-    def published(name: str, arm: Arm) -> Network:
-        school = School(name, _RECIPES["position"], masked, InFrame(arm))
-        after = InFrame(Arm(begun=arm.prompter is not None))
-        mapped = _is_told(arm.prompter)
-        return Network(
-            name,
-            "sigmap",
-            _RECIPES,
-            start=school,
-            changes=after,
-            placing=True,
-            mapped=mapped,
-            rate=TAUGHT_RATE,
-        )
-
     def following(name: str, head: Headed, prompter: Part | None = None) -> Network:
         taught = InFrame(Arm(prompter, FULL), head)
         after = InFrame(Arm(adaptation=FULL, begun=prompter is not None), head)
@@ -164,7 +154,7 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
             name,
             "radiofix",
             _OURS,
-            start=School(name, _OURS["position"], nano, taught, ahead=AHEAD),
+            start=School(name, _OURS["position"], pretrained, taught, ahead=AHEAD),
             changes=after,
             joined=True,
             placing=True,
@@ -189,8 +179,6 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
         schooled("cities-constant", Arm(CONSTANT_EIGHT)),
         pooled,
         _asked(pooled),
-        published("cities-SigMap", Arm(COARSE)),
-        published("cities-SigMap-no-map", Arm()),
     )
 
 

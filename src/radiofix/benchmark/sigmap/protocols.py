@@ -60,8 +60,6 @@ _MAPS = (
     "cities-constant",
     POOLED_TAUGHT,
     f"{POOLED_TAUGHT}-asked-other",
-    "cities-SigMap",
-    "cities-SigMap-no-map",
     "radiofix-nano",
     OMP,
     "NOMP",

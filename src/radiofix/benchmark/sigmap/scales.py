@@ -84,6 +84,7 @@ LAPTOP = Scale(
     limit_users=1,
     seeds=(0, 1, 2),
     rates=(3e-4, 1e-3),
+    frozen_rates=(3e-3, 1e-2),
     finetuning={**LWLM_LAPTOP.finetuning, **_SQUARED},
     pretraining=LWLM_LAPTOP.pretraining,
     sizes={**LWLM_LAPTOP.sizes, "sigmap": _sigmap(128, 5, 4, 8)},
@@ -93,7 +94,7 @@ LAPTOP = Scale(
         "sigmap": Pace(11.0, 0.0020, 0.0015, pretraining=0.25, schooling=1.2),
     },
     few={**_FEW, "steps": 300, "warmup": 30, "validate_every": 300, "batch": 16},
-    few_alone={"steps": 1_200, "warmup": 120, "validate_every": 1_200},
+    few_anew={"steps": 1_200, "warmup": 120, "validate_every": 1_200},
     schooling={
         **LWLM_LAPTOP.finetuning,
         **_FEW,
@@ -124,7 +125,7 @@ PAPER = Scale(
         "precision": "bf16-mixed",
     },
     few={**_FEW, "steps": 3_000, "warmup": 100, "validate_every": 3_000},
-    few_alone={"steps": 12_000, "warmup": 400, "validate_every": 12_000},
+    few_anew={"steps": 12_000, "warmup": 400, "validate_every": 12_000},
     schooling={
         **_TABLE5,
         **_FEW,

@@ -10,7 +10,7 @@ from torch import nn
 
 from radiofix.benchmark.runs.lessons import ALL_LABELS, CITIES, Lesson
 from radiofix.benchmark.runs.networks import Changes
-from radiofix.benchmark.runs.preparing import Beginning, Preparation
+from radiofix.benchmark.runs.preparing import Preparation
 from radiofix.benchmark.runs.protocols import REGION
 from radiofix.benchmark.runs.questions import POSITION
 from radiofix.benchmark.runs.recipes import InLesson, changed, teaching
@@ -44,8 +44,8 @@ class School:
     """Of its folder, with the seed."""
     recipe: str
     """Of fine-tuning."""
-    start: Beginning
-    """Before school."""
+    pretrained: str
+    """Before school: a run's folder or a localizer's name."""
     changes: Changes
     """Of the recipe: who tells of the map, and what learns."""
     reader: Part | None = None
@@ -79,11 +79,6 @@ class Schooling:
         """Of fine-tuning."""
         return self.school.recipe
 
-    @property
-    def needs(self) -> Preparation | None:
-        """The pretraining run, if there is one."""
-        return self.school.start.preparation(self.school.name, self.family, self.seed)
-
     def lacks(self, site: Site) -> str | None:
         """The cities, until it has been taught in them."""
         if self.ready(site) or CITIES.store in site.stores:
@@ -106,7 +101,7 @@ class Schooling:
         rate = self.school.ahead * site.scale.schooling["rate"]
         content = teaching(content, LESSON, scale, store, self.seed, rate)
         content["task"] = {"class_path": POSITION.task}
-        content["from"] = self.school.start.place(self.school.name, site, self.seed)
+        content["from"] = self.school.pretrained
         content = {**content, **self.school.changes(LESSON, site)}
         if self.school.ahead > 1:
             content["adaptation"] = {
