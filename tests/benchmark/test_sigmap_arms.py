@@ -11,7 +11,7 @@ from radiofix.benchmark.runs.lessons import DEEPMIMO, UNSEEN, Trial
 from radiofix.benchmark.runs.networks import Network
 from radiofix.benchmark.runs.outcomes import Run
 from radiofix.benchmark.runs.running import Bench
-from radiofix.benchmark.sigmap.methods import JOINED, TOLD_OTHER, methods
+from radiofix.benchmark.sigmap.methods import JOINED, KRIGED, TOLD_OTHER, methods
 from radiofix.benchmark.sigmap.paper import (
     NO_MAP,
     SIGMAP,
@@ -285,3 +285,13 @@ def test_without_labels_only_those_are_asked_who_can_place_users():
         assert network(name).lesson(lesson) is None
     for name in (RIGHT, "cities-no-map", "radiofix-nano"):
         assert network(name).lesson(lesson) == lesson
+
+
+def test_places_are_moved_by_labelled_users_after_the_same_fine_tuning(place):
+    method = prepared(place, KRIGED)
+    run = Run(KRIGED, first("table1"), 0, 1e-3)
+    recipe = method.recipe(run, place)
+    assert recipe.krige
+    assert replace(recipe, krige=False) == network(RIGHT).recipe(run, place)
+    module, _ = method.taught(run, place)
+    assert carried(module).buildings == read_map(open_paths(place.stores["whole"])).buildings

@@ -111,7 +111,10 @@ class InFrame:
 
     arm: Arm
     head: Headed = in_frame
+    krige: bool = False
+    """Whether places are moved by the errors at labelled users whose channels are alike."""
 
     def __call__(self, lesson: Lesson, site: Site) -> Mapping[str, Any]:
         """The arm's changes, and the head."""
-        return {**self.arm(lesson, site), "head": self.head(lesson, site).plain}
+        changes = {**self.arm(lesson, site), "head": self.head(lesson, site).plain}
+        return {**changes, "krige": True} if self.krige else changes

@@ -63,6 +63,8 @@ _OURS = {"position": "radiofix/position.yaml"}
 RIGHT = "cities-echoes"
 """Taught in many cities with the right maps, and told the right one."""
 SCRATCH = f"{RIGHT}-scratch"
+KRIGED = f"{RIGHT}-kriged"
+"""Fine-tuned, and then moved by the errors at labelled users."""
 TOLD_OTHER = f"{RIGHT}-told-other"
 """Taught with the right maps, and then fine-tuned and asked with another city's."""
 POOLED_TAUGHT = "cities-pooled"
@@ -166,10 +168,12 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
     # The same network, told the same, from nothing.
     alone = InFrame(Arm(adaptation=FULL), echoes)
     misled = InFrame(Arm(adaptation=FULL), misled_echoes)
+    kriged = InFrame(Arm(adaptation=FULL), echoes, krige=True)
     return (
         right,
         Network(SCRATCH, "radiofix", _OURS, changes=alone, joined=True, mapped=True),
         replace(right, name=TOLD_OTHER, changes=misled, missing=no_elsewhere),
+        replace(right, name=KRIGED, changes=kriged, joined=False, placing=False),
         _asked(right),
         following("cities-waves", waves),
         following("cities-waves-constant", waves, CONSTANT_EIGHT),

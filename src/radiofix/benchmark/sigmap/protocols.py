@@ -20,6 +20,7 @@ from radiofix.benchmark.runs.questions import FUSION, POSITION, Question
 from radiofix.benchmark.runs.scales import RATE_LABELS
 from radiofix.benchmark.sigmap.methods import (
     JOINED,
+    KRIGED,
     POOLED_TAUGHT,
     RIGHT,
     SCRATCH,
@@ -125,7 +126,7 @@ PROTOCOLS = (
         "Position from station 3 of users without line of sight, and the distribution of Fig. 6",
         _LABELLED,
         (_asked(_ALONE, ALL),),
-        methods=(*_ONE_CITY, "SigMap-eq11", "NOMP-map"),
+        methods=(*_ONE_CITY, "SigMap-eq11", KRIGED, "NOMP-map"),
     ),
     Protocol(
         "table4",
