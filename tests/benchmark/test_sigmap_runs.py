@@ -155,6 +155,21 @@ def test_users_of_all_cities_count_together_where_a_seed_has_asked_in_all(result
     assert alone.seeds == (0, 1)
 
 
+def test_a_rate_that_was_not_searched_is_named(results):
+    found = gather(results)
+    rate = LAPTOP.frozen_rates[1]
+    assert found.unsearched == {SIGMAP: rate, NO_MAP: rate}
+    assert f"{NO_MAP} was taught at a rate of {rate:g}" in markdown(found, {})
+    made = {"store": {"name": "x"}, "versions": {}, "machine": {}}
+    tried = Tried(Trial(("3",)), np.full(50, 3.0), 0.5, None)
+    lower, higher = (Run(SIGMAP, AGENDA.tuned, 0, r) for r in LAPTOP.frozen_rates)
+    outcomes.write(results, Outcome(higher, 1_000, (tried,), 1.0, 1.0, None, None, made))
+    assert set(gather(results).unsearched) == {SIGMAP, NO_MAP}
+    # One that failed was tried.
+    (results / lower.file).with_suffix(".failed").write_text("the loss 9 exceeds 8")
+    assert gather(results).unsearched == {}
+
+
 def test_the_paper_is_marked_on_a_distribution_where_it_prints_the_share_within_a_metre(results):
     (figure,) = gather(results, ["table1"]).figures
     (random,) = [panel for panel in figure.panels if panel.title == "split random"]

@@ -302,7 +302,7 @@ def _nearest(cell: Cell) -> str | None:
 
 
 def _gaps(report: Report) -> list[Block]:
-    if not report.missing and not report.failures:
+    if not report.missing and not report.failures and not report.unsearched:
         return []
     lines = [f"{name}: {count:,} runs" for name, count in report.missing.items()]
     runs: dict[str, list[str]] = {}
@@ -312,7 +312,11 @@ def _gaps(report: Report) -> list[Block]:
         f"{names[0]} failed" + (f", and {len(names) - 1} others" if names[1:] else "") + f": {why}"
         for why, names in runs.items()
     ]
-    return [Heading("What is missing", anchor="missing"), Bullets([*lines, *failed])]
+    rates = [
+        f"{name} was taught at a rate of {rate:g}, and not all rates of the scale were tried"
+        for name, rate in report.unsearched.items()
+    ]
+    return [Heading("What is missing", anchor="missing"), Bullets([*lines, *failed, *rates])]
 
 
 def _made(report: Report) -> list[Block]:

@@ -20,7 +20,7 @@ from radiofix.benchmark.runs.learned import Method, with_own
 from radiofix.benchmark.runs.outcomes import Outcome, Run, Tried
 from radiofix.benchmark.runs.own import OwnRow
 from radiofix.benchmark.runs.protocols import REGION, Point, Protocol
-from radiofix.benchmark.runs.running import preferred, wanted
+from radiofix.benchmark.runs.running import preferred, searches, wanted
 from radiofix.benchmark.runs.site import Site
 from radiofix.benchmark.runs.subject import Subject
 from radiofix.benchmark.subjects import SUBJECTS
@@ -46,6 +46,8 @@ class Report:
     missing: Mapping[str, int]
     """Runs that are wanted and not there, by method."""
     failures: Mapping[str, str]
+    unsearched: Mapping[str, float]
+    """Rates of methods that are shown and have more to choose from than was tried, by method."""
 
     @property
     def state(self) -> str:
@@ -101,7 +103,25 @@ def gather(out: Path, only: Sequence[str] | None = None) -> Report:
         done=tuple(done.values()),
         missing=Counter(run.method for run in runs if run not in done),
         failures=outcomes.failures(out),
+        unsearched=_unsearched(every, site, figures),
     )
+
+
+def _unsearched(every: Sequence[Method], site: Site, figures: Sequence[Figure]) -> dict[str, float]:
+    """Methods that were taught at a rate which was not the best of several."""
+    cells = [cell for figure in figures for cell in figure.cells]
+    taught = {c.method: c.outcome.run.rate for c in cells if c.outcome.run.rate is not None}
+    given_up = outcomes.failures(site.out)
+
+    def tried(run: Run) -> bool:
+        name = run.file.parent.name + "/" + run.file.stem
+        return outcomes.read(site.out, run) is not None or name in given_up
+
+    return {
+        method.name: taught[method.name]
+        for method in every
+        if method.name in taught and not all(tried(run) for run in searches(method, site))
+    }
 
 
 def _cells(
