@@ -168,7 +168,7 @@ def test_whose_head_begins_with_nothing_learns_few_labels_for_longer(shared):
         lesson = replace(first("table4-munich"), labels=labels)
         steps = {
             name: network(name).recipe(Run(name, lesson, 0, 1e-3), laptop).training.steps
-            for name in (SCRATCH, "SigMap-scratch", NO_MAP, SIGMAP, "SigMap-constant", RIGHT)
+            for name in (SCRATCH, "SigMap-scratch", NO_MAP, SIGMAP, "SigMap-full", "LWLM", RIGHT)
         }
         short = steps.pop(RIGHT)
         assert set(steps.values()) == {longer * short}

@@ -113,8 +113,8 @@ class Network:
 
     @property
     def anew(self) -> bool:
-        """Whether it begins with nothing, or with a new head on an encoder that stays as it is."""
-        return self.frozen or self.start == Start()
+        """Whether its head begins with nothing, whatever its encoder knows."""
+        return not self.placing
 
     def hears(self, lesson: Lesson, test: Trial) -> bool:
         """Anything; one with planes for its stations says itself what it cannot."""

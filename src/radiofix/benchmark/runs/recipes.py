@@ -144,7 +144,7 @@ def teaching(
         store: of the lesson's users.
         seed: of the run.
         rate: of learning.
-        anew: whether the network begins with nothing, or with a new head on what stays.
+        anew: whether the network's head begins with nothing.
     """
     few = scale.few_for(lesson.labels, anew)
     settings = {**scale.finetuning, **few, "rate": rate}

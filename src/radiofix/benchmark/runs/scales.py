@@ -61,8 +61,7 @@ class Scale:
     few: Mapping[str, Any] = field(default_factory=dict)
     """Other settings of fine-tuning with at most `FEW_LABELS`."""
     few_anew: Mapping[str, Any] = field(default_factory=dict)
-    """Of those, other ones of networks that begin with nothing, or with a new head on an encoder
-    that stays as it is: they take longer."""
+    """Of those, other ones of networks whose head begins with nothing: they take longer."""
     schooling: Mapping[str, Any] = field(default_factory=dict)
     """Settings of training in many scenes, before any label of the one that is asked about."""
     schooled_users: int = 0

@@ -77,13 +77,8 @@ READER = Part("radiofix.models.wall_prompt.WallReader")
 def _masked(name: str) -> Start:
     """A pretraining run with a mask; all arms with the same mask share it, and its weights."""
     mask = {"objectives.masked.init_args.mask": MASKS[name]}
-    return Start(
-        "sigmap/base.yaml",
-        shared=f"backbone-{name}",
-        store=WHOLE.store,
-        changes=mask,
-        seeded=True,
-    )
+    folder = f"backbone-{name}"
+    return Start("sigmap/base.yaml", shared=folder, store=WHOLE.store, changes=mask, seeded=True)
 
 
 RATED = {FROZEN: SIGMAP, LOW_RANK: "SigMap-low-rank", FULL: "SigMap-full"}
@@ -173,7 +168,7 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
         right,
         Network(SCRATCH, "radiofix", _OURS, changes=alone, joined=True, mapped=True),
         replace(right, name=TOLD_OTHER, changes=misled, missing=no_elsewhere),
-        replace(right, name=KRIGED, changes=kriged, joined=False, placing=False),
+        replace(right, name=KRIGED, changes=kriged, joined=False),
         _asked(right),
         following("cities-waves", waves),
         following("cities-waves-constant", waves, CONSTANT_EIGHT),
