@@ -75,8 +75,6 @@ class Network:
     readied: Readied = as_it_is
     tuned: bool = True
     """Whether its rate of learning is chosen by validation users."""
-    rate: float | None = None
-    """Of learning, where that is known; None: one of the scale's."""
     frozen: bool = False
     """Whether its encoder stays as it begins, so that a new head learns alone, or with prompts."""
     rate_of: str | None = None
@@ -105,9 +103,7 @@ class Network:
         return seeds
 
     def rates(self, scale: Scale) -> Sequence[float | None]:
-        """All, or the middle one, or its own."""
-        if self.rate is not None:
-            return (self.rate,)
+        """All, or the middle one."""
         rates = (scale.frozen_rates if self.frozen else ()) or scale.rates
         return rates if self.tuned else (rates[len(rates) // 2],)
 

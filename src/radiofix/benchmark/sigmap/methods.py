@@ -85,8 +85,6 @@ RATED = {FROZEN: SIGMAP, LOW_RANK: "SigMap-low-rank", FULL: "SigMap-full"}
 """Whose rate of learning an arm takes, so that arms differ in nothing but what they are told."""
 AHEAD = 5.0
 """How many times faster than an encoder that knows waves a head learns which follows them."""
-TAUGHT_RATE = 3e-4
-"""Of networks that place users already (docs/results.md: 1e-4 to 3e-4 were the best)."""
 
 
 def _published(name: str, arm: Arm, start: Beginning | None = None) -> Network:
@@ -140,7 +138,6 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
             start=school,
             changes=after,
             placing=True,
-            rate=TAUGHT_RATE,
             mapped=_is_told(arm.prompter) or reader is not None,
         )
 
@@ -155,7 +152,7 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
             changes=after,
             joined=True,
             placing=True,
-            rate=TAUGHT_RATE,
+            rate_of=RIGHT,
             mapped=head is not waves,
         )
 
