@@ -230,7 +230,7 @@ def test_what_several_stations_of_a_new_city_say_together_is_as_the_bench_found_
 
 @pytest.mark.parametrize(
     ("heading", "question", "methods"),
-    [("New cities without a label", "position", 9), ("Several stations", "fusion", 5)],
+    [("New cities without a label", "position", 10), ("Several stations", "fusion", 6)],
 )
 def test_the_tables_of_new_cities_are_those_of_the_runs(heading, question, methods):
     page = (ROOT / "docs/sigmap-results.md").read_text()
