@@ -198,10 +198,8 @@ def test_what_the_map_of_a_new_city_is_worth_is_as_the_bench_found_it():
 
 def test_what_100_labels_of_a_new_city_give_is_what_the_bench_found():
     (figure,) = gather(ROOT / "results/sigmap-laptop", ["table4"]).figures
-    ours, nearest = (
-        next(c for c in figure.at("region") if c.method == name)
-        for name in ("cities-echoes", "kNN")
-    )
+    found = {cell.method: cell for cell in figure.at("region")}
+    ours, nearest = found["cities-echoes"], found["kNN"]
     told = f"{ours.value:.1f} m mean, {np.median(ours.error):.2f} at the median"
     beside = f"kNN on the same labels {nearest.value:.1f} and {np.median(nearest.error):.1f}"
     assert f"| {told}; {beside} |" in README
