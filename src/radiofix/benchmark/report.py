@@ -63,6 +63,7 @@ class Report:
             "cells": cells,
             "missing": dict(self.missing),
             "failures": dict(self.failures),
+            "unsearched": dict(self.unsearched),
         }
 
 
