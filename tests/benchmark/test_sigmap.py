@@ -66,10 +66,11 @@ def test_every_method_of_a_protocol_is_there_and_every_method_is_in_one():
 
 
 def test_the_arms_that_decide_about_a_map_are_in_each_comparison():
+    adaptations = ("low-rank", "full", "scratch")
     needed = {
         "table1": ("no-map", "constant", "other-map", "walls", "eq11"),
         "table2": ("no-map", "constant", "other-map", "walls"),
-        "table4": ("low-rank", "full", "scratch", "no-map", "constant", "other-map", "walls"),
+        "table4-munich": ("no-map", "constant", "other-map", "walls", *adaptations),
     }
     for figure, arms in needed.items():
         assert {SIGMAP, *(f"SigMap-{arm}" for arm in arms)} <= set(BY_NAME[figure].methods)
@@ -78,6 +79,29 @@ def test_the_arms_that_decide_about_a_map_are_in_each_comparison():
     arms = ("no-map", "constant", "pooled", "pooled-asked-other", "echoes-asked-other")
     arms = (*arms, "waves", "waves-constant", "walls", "reader")
     assert {RIGHT, *(f"cities-{arm}" for arm in arms)} <= set(BY_NAME["maps"].methods)
+
+
+def test_new_cities_are_all_asked_what_the_claim_needs():
+    for figure in ("table4", *(f"table4-{city.name}" for city in UNSEEN)):
+        assert {RIGHT, SCRATCH, "LWLM", "radiofix-nano", "kNN"} <= set(BY_NAME[figure].methods)
+
+
+def test_three_seeds_are_for_what_a_table_is_about_and_one_for_what_is_beside_it(shared, tmp_path):
+    stores = dict.fromkeys(AGENDA.stores, "any.zarr")
+    site = replace(shared, scale=LAPTOP, stores=stores, out=tmp_path)
+    every = {method.name: method for method in methods()}
+    taught = (RIGHT, f"{RIGHT}-asked-other", "cities-waves", "cities-waves-constant")
+    tabled = (RIGHT, SIGMAP, NO_MAP, "SigMap-constant", "radiofix-nano", "LWLM", "kNN")
+    beside = (SCRATCH, TOLD_OTHER, "SigMap-low-rank", "SigMap-eq11", "ResNet-34", "SWiT")
+
+    def seeds(name: str, figure: str) -> set[int]:
+        return {run.seed for run in wanted([every[name]], AGENDA.named([figure]), site)}
+
+    assert all(seeds(name, "maps") == {0, 1, 2} for name in taught)
+    assert all(seeds(name, "table1") == {0, 1, 2} for name in tabled)
+    assert all(seeds(name, "table1") == {0} for name in beside)
+    # A curve draws its users again, and no network.
+    assert all(seeds(name, "labels") == {0} for name in (RIGHT, SIGMAP, "LWLM"))
 
 
 def test_the_curve_by_labels_has_baselines_and_the_laptop_every_number_of_them():

@@ -38,6 +38,12 @@ class Protocol:
     splits: tuple[str, ...] = field(default=SPLITS)
     methods: tuple[str, ...] | None = None
     """Names of those that it compares; None: all."""
+    once: bool = False
+    """Whether one seed says enough: users are drawn again, networks are not."""
+
+    def seeds(self, seeds: Sequence[int]) -> Sequence[int]:
+        """All, or the first."""
+        return seeds[:1] if self.once else seeds
 
     def at(self, split: str) -> tuple[Point, ...]:
         """The points on a split."""

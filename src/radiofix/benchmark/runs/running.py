@@ -184,7 +184,7 @@ def wanted(methods: Sequence[Method], protocols: Sequence[Protocol], site: Site)
         for seed in scale.seeds
         for protocol, point in asked_for
         for method in methods
-        if protocol.compares(method.name) and seed in method.seeds(scale.seeds)
+        if protocol.compares(method.name) and seed in method.seeds(protocol.seeds(scale.seeds))
         for lesson in (method.lesson(point.lesson),)
         if lesson is not None
     ]

@@ -87,7 +87,7 @@ AHEAD = 5.0
 """How many times faster than an encoder that knows waves a head learns which follows them."""
 
 
-def _published(name: str, arm: Arm, start: Beginning | None = None) -> Network:
+def _published(name: str, arm: Arm, start: Beginning | None = None, once: bool = False) -> Network:
     return Network(
         name,
         "sigmap",
@@ -98,6 +98,7 @@ def _published(name: str, arm: Arm, start: Beginning | None = None) -> Network:
         rate_of=None if start == Start() else RATED.get(arm.adaptation),
         mapped=_is_told(arm.prompter),
         missing=no_elsewhere if arm.misled else Network.missing,
+        once=once,
     )
 
 
@@ -109,15 +110,15 @@ _ONE_CITY = (
     _published(SIGMAP, Arm(POOLED)),
     _published(NO_MAP, Arm()),
     _published("SigMap-constant", Arm(CONSTANT)),
-    _published("SigMap-other-map", Arm(POOLED, misled=True)),
+    _published("SigMap-other-map", Arm(POOLED, misled=True), once=True),
     replace(
-        _published("SigMap-eq11", Arm(POOLED)),
+        _published("SigMap-eq11", Arm(POOLED), once=True),
         changes=Published(Arm(POOLED), "radiofix.models.sigmap_heads.NlosAwareHead"),
     ),
-    _published("SigMap-walls", Arm(WALLS)),
-    _published("SigMap-low-rank", Arm(adaptation=LOW_RANK)),
-    _published("SigMap-full", Arm(adaptation=FULL)),
-    _published("SigMap-scratch", Arm(adaptation=FULL), Start()),
+    _published("SigMap-walls", Arm(WALLS), once=True),
+    _published("SigMap-low-rank", Arm(adaptation=LOW_RANK), once=True),
+    _published("SigMap-full", Arm(adaptation=FULL), once=True),
+    _published("SigMap-scratch", Arm(adaptation=FULL), Start(), once=True),
     *(_published(name, Arm(POOLED), _masked(name)) for name in (GRID, STRIP, SFMCM)),
 )
 """Backbones that were pretrained on O1, and fine-tuned where they are asked."""
@@ -139,6 +140,7 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
             changes=after,
             placing=True,
             mapped=_is_told(arm.prompter) or reader is not None,
+            once=True,
         )
 
     def following(name: str, head: Headed, prompter: Part | None = None) -> Network:
@@ -163,9 +165,9 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
     kriged = InFrame(Arm(adaptation=FULL), echoes, krige=True)
     return (
         right,
-        Network(SCRATCH, "radiofix", _OURS, changes=alone, joined=True, mapped=True),
-        replace(right, name=TOLD_OTHER, changes=misled, missing=no_elsewhere),
-        replace(right, name=KRIGED, changes=kriged, joined=False),
+        Network(SCRATCH, "radiofix", _OURS, changes=alone, joined=True, mapped=True, once=True),
+        replace(right, name=TOLD_OTHER, changes=misled, missing=no_elsewhere, once=True),
+        replace(right, name=KRIGED, changes=kriged, joined=False, once=True),
         _asked(right),
         following("cities-waves", waves),
         following("cities-waves-constant", waves, CONSTANT_EIGHT),
@@ -198,13 +200,14 @@ def methods(pretrained: str = NANO) -> tuple[Method, ...]:
         *_ONE_CITY,
         replace(nano, placing=True),
         replace(nano, name=JOINED, joined=True, placing=True, rate_of=nano.name),
-        *(_of_whole(method) for method in (lwlm, swit, cnn)),
+        _of_whole(lwlm),
+        *(replace(_of_whole(method), once=True) for method in (swit, cnn)),
         *(known[name] for name in ("kNN", OMP, "NOMP")),
         Followed("NOMP-map", Nomp()),
     )
 
 
-def _of_whole(method: Method) -> Method:
+def _of_whole(method: Method) -> Network:
     """The same method, pretrained on the whole of O1 if it is pretrained."""
     assert isinstance(method, Network)
     assert isinstance(method.start, Start)
