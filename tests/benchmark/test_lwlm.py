@@ -9,7 +9,7 @@ import torch
 
 from radiofix.benchmark.lwlm.methods import methods
 from radiofix.benchmark.lwlm.paper import LWLM, OMP, PAPER_FIGURES, printed
-from radiofix.benchmark.lwlm.protocols import BY_NAME, HEADLINE, PROTOCOLS, trials_of
+from radiofix.benchmark.lwlm.protocols import AGENDA, BY_NAME, HEADLINE, PROTOCOLS, trials_of
 from radiofix.benchmark.lwlm.scales import LAPTOP, PAPER, SMOKE
 from radiofix.benchmark.runs.answers import ask
 from radiofix.benchmark.runs.classical import (
@@ -31,6 +31,7 @@ from radiofix.benchmark.runs.lessons import (
 from radiofix.benchmark.runs.outcomes import Run
 from radiofix.benchmark.runs.questions import AOA, FUSION, POSITION, TOA
 from radiofix.benchmark.runs.recipes import InLesson, asked_receiver, changed, with_stations
+from radiofix.benchmark.runs.running import wanted
 from radiofix.data.store import open_paths
 from radiofix.models.heads import Estimate
 from radiofix.physics.strongest import Wave
@@ -141,6 +142,37 @@ def test_one_run_serves_all_figures_that_ask_the_same():
     lesson = points("fig10a")[0].lesson
     for name, x in (("fig10b", 10_000), ("fig10c", 10), ("fig10d", 1)):
         assert next(p for p in points(name) if p.x == x).lesson == lesson
+
+
+def test_a_sparing_scale_asks_ablations_what_the_paper_prints_of_them_and_once(
+    site, town, tmp_path
+):
+    stores = dict.fromkeys(AGENDA.stores, str(town))
+    site = replace(site, scale=LAPTOP, stores=stores, out=tmp_path, agenda=AGENDA)
+
+    def asked(name: str) -> dict[str, set[int]]:
+        runs = wanted([network(name)], PROTOCOLS, site)
+        return {
+            lesson: {r.seed for r in runs if r.lesson.name == lesson}
+            for lesson in sorted({r.lesson.name for r in runs})
+        }
+
+    dti = asked("LWLM-DTI")
+    assert all(seeds == {0} for seeds in dti.values())
+    # Time, angle, one station and four, 30 MHz, four stations with 2,000 labels; on two splits.
+    assert len(dti) == 2 * 6
+    assert len(asked("SWiT")) == 2 * 4
+    ours = asked("radiofix-nano")
+    for figure, x, seeds in (("fig10a", 10_000, 3), ("fig10b", 2_000, 3), ("fig10c", 50, 1)):
+        lesson = next(p.lesson.name for p in points(figure) if p.x == x)
+        assert len(ours[lesson]) == seeds
+    generous = replace(site, scale=replace(LAPTOP, sparing=False))
+    every = wanted([network("LWLM-DTI")], PROTOCOLS, generous)
+    assert {r.seed for r in every} == {0, 1, 2}
+    assert {p.lesson for f in PROTOCOLS for p in f.every if p.lesson.labels in LAPTOP.labels} == {
+        run.lesson for run in every
+    }
+    assert set(AGENDA.beside) <= {method.name for method in methods()}
 
 
 def expect_as_asked(recipe, lesson, scale):

@@ -102,6 +102,7 @@ def test_three_seeds_are_for_what_a_table_is_about_and_one_for_what_is_beside_it
     assert all(seeds(name, "table1") == {0} for name in beside)
     # A curve draws its users again, and no network.
     assert all(seeds(name, "labels") == {0} for name in (RIGHT, SIGMAP, "LWLM"))
+    assert set(AGENDA.beside) <= set(every)
 
 
 def test_the_curve_by_labels_has_baselines_and_the_laptop_every_number_of_them():

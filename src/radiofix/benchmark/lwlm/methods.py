@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from radiofix.benchmark.lwlm.limit import SURVEY, Limit
-from radiofix.benchmark.lwlm.paper import BASE, CNN, DTI, LWLM, OMP, PICL, SFMCM
+from radiofix.benchmark.lwlm.paper import BASE, CNN, DTI, LWLM, OMP, PICL, SFMCM, SWIT
+from radiofix.benchmark.lwlm.protocols import NANO
 from radiofix.benchmark.runs.classical import Geometry, Lookup, averaged, weighed_by_distance
 from radiofix.benchmark.runs.learned import Method
 from radiofix.benchmark.runs.lessons import Lesson
@@ -19,8 +20,6 @@ from radiofix.classic.music import Music
 from radiofix.classic.nomp import Nomp
 from radiofix.classic.omp import Omp
 
-NANO = "radiofix-nano"
-"""The localizer that comes with the package."""
 _HEADS = "radiofix.models.heads"
 
 
@@ -61,9 +60,7 @@ def _at_once(lesson: Lesson, site: Site) -> Mapping[str, Any]:
 
 
 _LWLM = Network(BASE, "lwlm", _recipe_each("lwlm/{}.yaml"))
-_NANO = Network(
-    "radiofix-nano-scratch", "radiofix", {"position": "radiofix/position.yaml"}, _NANO_HEADS
-)
+_NANO = Network(f"{NANO}-scratch", "radiofix", {"position": "radiofix/position.yaml"}, _NANO_HEADS)
 
 
 def methods(pretrained: str = NANO) -> tuple[Method, ...]:
@@ -72,13 +69,13 @@ def methods(pretrained: str = NANO) -> tuple[Method, ...]:
     Args:
         pretrained: what radiofix-nano begins with: a run's folder or a localizer's name.
     """
-    nano = replace(_NANO, name="radiofix-nano", start=Start(ready=pretrained))
+    nano = replace(_NANO, name=NANO, start=Start(ready=pretrained))
     single = replace(nano, only=(POSITION.name,))
     return (
         nano,
         # Fine-tuned, and then moved by the errors at labelled users; and the latter alone.
-        replace(single, name="radiofix-nano-kriged", changes=_kriged),
-        replace(single, name="radiofix-nano-at-once", changes=_at_once, tuned=False),
+        replace(single, name=f"{NANO}-kriged", changes=_kriged),
+        replace(single, name=f"{NANO}-at-once", changes=_at_once, tuned=False),
         _NANO,
         # What kriging alone brings: the same without pretraining.
         replace(
@@ -95,7 +92,7 @@ def methods(pretrained: str = NANO) -> tuple[Method, ...]:
         _LWLM,
         Network(CNN, "resnet", _recipe_each("baselines/resnet-{}.yaml")),
         Network(
-            "SWiT",
+            SWIT,
             "swit",
             {"position": "baselines/swit-position.yaml"},
             _SWIT_HEADS,

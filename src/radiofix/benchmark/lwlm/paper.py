@@ -7,6 +7,8 @@ from radiofix.benchmark.runs.printed import Printed
 LWLM, BASE, CNN, OMP = "LWLM", "LWLM-Base", "ResNet-34", "OMP"
 SFMCM, DTI, PICL = "LWLM-SFMCM", "LWLM-DTI", "LWLM-PICL"
 SINGLE = (SFMCM, DTI, PICL)
+SWIT = "SWiT"
+"""The SigMap paper has it; this one prints nothing of it."""
 
 
 def _printed(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from radiofix.benchmark.lwlm.paper import BASE, CNN, SINGLE, SWIT, printed
 from radiofix.benchmark.runs.lessons import (
     ALL_LABELS,
     EVERYBODY,
@@ -19,6 +20,8 @@ from radiofix.benchmark.runs.protocols import REGION, Agenda, Point, Protocol
 from radiofix.benchmark.runs.questions import AOA, FUSION, POSITION, TOA, Question
 from radiofix.benchmark.runs.scales import RATE_LABELS
 
+NANO = "radiofix-nano"
+"""The localizer that comes with the package."""
 STATIONS = ("3", "4", "9", "10")
 MAIN_STREET = (*STATIONS, "1", "2", "5", "6", "7", "8", "11", "12")
 PILOTS = (1, 2, 3, 4, 5)
@@ -79,12 +82,14 @@ PROTOCOLS = (
         "Position from one station by bandwidth; 30 and 40 MHz were never seen in pretraining",
         "bandwidth [MHz]",
         _curve(_BANDS, [replace(_ONE, bandwidth=b * 1e6) for b in _BANDS]),
+        once=True,
     ),
     Protocol(
         "fig10d",
         "Position from one station by the distance of pilots, fine-tuned for each",
         _EVERY_NTH,
         _curve(PILOTS, [replace(_ONE, pilots=(n,)) for n in PILOTS], _COMBS),
+        once=True,
     ),
     Protocol(
         "fig10d-once",
@@ -92,6 +97,7 @@ PROTOCOLS = (
         _EVERY_NTH,
         _curve(PILOTS, [replace(_ONE, pilots=PILOTS)] * len(PILOTS), _COMBS),
         ours=True,
+        once=True,
     ),
     Protocol(
         "fig11b",
@@ -104,6 +110,7 @@ PROTOCOLS = (
         "Position from four stations by the number of labels",
         _LABELLED,
         _curve(_LABELS[3:], [replace(_FOUR, labels=n) for n in _LABELS[3:]]),
+        once=True,
     ),
     Protocol(
         "snr",
@@ -111,6 +118,7 @@ PROTOCOLS = (
         "SNR [dB]",
         _curve(_NOISE, [replace(_ONE, snr_db=n) for n in _NOISE]),
         ours=True,
+        once=True,
     ),
     Protocol(
         "budget",
@@ -118,6 +126,7 @@ PROTOCOLS = (
         "power of users [dBm]",
         _curve(_POWERS, [replace(_ONE, power_dbm=p) for p in _POWERS]),
         ours=True,
+        once=True,
     ),
     Protocol(
         "unseen",
@@ -129,6 +138,7 @@ PROTOCOLS = (
             [Trial((name,)) for name in STATIONS],
         ),
         ours=True,
+        once=True,
     ),
     Protocol(
         "fig10-clock",
@@ -136,6 +146,7 @@ PROTOCOLS = (
         "deviation of the clock [ns]",
         _curve(_CLOCKS, [replace(_ONE, clock=ns * 1e-9) for ns in _CLOCKS]),
         ours=True,
+        once=True,
     ),
     Protocol(
         "fig11-clock",
@@ -143,6 +154,7 @@ PROTOCOLS = (
         "deviation of the clock [ns]",
         _curve(_CLOCKS, [replace(_FOUR, clock=ns * 1e-9) for ns in _CLOCKS]),
         ours=True,
+        once=True,
     ),
     Protocol(
         "hidden",
@@ -150,6 +162,7 @@ PROTOCOLS = (
         _LABELLED,
         _curve((1_000, 10_000), [replace(_ONE, labels=n, users=HIDDEN) for n in (1_000, 10_000)]),
         ours=True,
+        once=True,
     ),
     Protocol(
         "fig11b-twelve",
@@ -157,6 +170,7 @@ PROTOCOLS = (
         "stations",
         _curve(_COUNTS, [_ALL] * len(_COUNTS), _first(MAIN_STREET, _COUNTS)),
         ours=True,
+        once=True,
     ),
     Protocol(
         "walls",
@@ -167,6 +181,7 @@ PROTOCOLS = (
             [replace(_ONE, users=users) for users in (NEAR_WALLS, EVERYBODY, FAR_WALLS)],
         ),
         ours=True,
+        once=True,
     ),
     Protocol(
         "sector",
@@ -174,6 +189,7 @@ PROTOCOLS = (
         _LABELLED,
         _single(replace(_ONE, pattern="sector")),
         ours=True,
+        once=True,
     ),
 )
 BY_NAME = {protocol.name: protocol for protocol in PROTOCOLS}
@@ -184,5 +200,33 @@ STORES = {
     "near-walls": "as o1, with wall_distance=0.504",
     "far-walls": "as o1, with wall_distance=4.504",
 }
-AGENDA = Agenda("lwlm", PROTOCOLS, STORES, tuned=replace(_ONE, labels=RATE_LABELS))
+_COMPARED = ("fig10a", "fig8", "fig9", "fig11a")
+"""What every method answers."""
+
+
+def _lessons(figures: Sequence[str]) -> frozenset[Lesson]:
+    return frozenset(p.lesson for p in _points(lambda protocol, _: protocol.name in figures))
+
+
+def _printed(method: str) -> frozenset[Lesson]:
+    """At whose points the paper prints a number of the method."""
+    return frozenset(p.lesson for p in _points(lambda f, x: printed(f.name, x, method) is not None))
+
+
+def _points(wanted: Callable[[Protocol, float], bool]) -> Iterator[Point]:
+    return (p for protocol in PROTOCOLS for p in protocol.points if wanted(protocol, p.x))
+
+
+AGENDA = Agenda(
+    "lwlm",
+    PROTOCOLS,
+    STORES,
+    tuned=replace(_ONE, labels=RATE_LABELS),
+    beside={
+        **{name: _lessons(_COMPARED) | _printed(name) for name in (BASE, *SINGLE, CNN, SWIT)},
+        f"{NANO}-kriged": _lessons(("fig10a", "fig10b", "fig10d")),
+        f"{NANO}-at-once": _lessons(("fig10a", "fig10b", "hidden")),
+        f"{NANO}-scratch-kriged": _lessons(("fig10a",)),
+    },
+)
 named, trials_of = AGENDA.named, AGENDA.trials_of

@@ -82,6 +82,7 @@ LAPTOP = Scale(
     validation_users=500,
     limit_users=200,
     seeds=(0, 1, 2),
+    sparing=True,
     rates=(3e-4, 1e-3),
     finetuning={**_SCHEDULE, "steps": 900, "warmup": 90, "validate_every": 150},
     pretraining={

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from radiofix.benchmark.lwlm.methods import NANO, methods
+from radiofix.benchmark.lwlm.methods import methods
 from radiofix.benchmark.lwlm.paper import printed
-from radiofix.benchmark.lwlm.protocols import AGENDA
+from radiofix.benchmark.lwlm.protocols import AGENDA, NANO
 from radiofix.benchmark.lwlm.scales import SCALES
 from radiofix.benchmark.runs.printed import Printed
 from radiofix.benchmark.runs.protocols import Protocol

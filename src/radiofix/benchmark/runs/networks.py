@@ -79,14 +79,12 @@ class Network:
     """Whether its encoder stays as it begins, so that a new head learns alone, or with prompts."""
     rate_of: str | None = None
     """Another method, whose chosen rate it takes; None: its own."""
-    once: bool = False
-    """Whether one seed says enough: it answers a question beside the table's."""
     missing: Callable[[Site], str | None] = nothing
     """What else it may lack, in a few words."""
 
     def lacks(self, site: Site) -> str | None:
         """Recipes that are not there, or a store to pretrain on."""
-        before = [p for seed in self.seeds(site.scale.seeds) for p in self.preparations(seed)]
+        before = [p for seed in site.scale.seeds for p in self.preparations(seed)]
         names = {*self.recipes.values(), *(preparation.recipe for preparation in before)}
         missing = sorted(name for name in names if not (site.recipes / name).is_file())
         if missing:
@@ -101,8 +99,8 @@ class Network:
         return lesson if asked and able else None
 
     def seeds(self, seeds: Sequence[int]) -> Sequence[int]:
-        """All, or the first."""
-        return seeds[:1] if self.once else seeds
+        """All."""
+        return seeds
 
     def rates(self, scale: Scale) -> Sequence[float | None]:
         """All, or the middle one."""

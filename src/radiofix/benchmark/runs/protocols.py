@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from radiofix.benchmark.runs.lessons import Lesson, Trial
+from radiofix.benchmark.runs.scales import Scale
 
 REGION, RANDOM = "region", "random"
 SPLITS = (REGION, RANDOM)
@@ -39,11 +40,7 @@ class Protocol:
     methods: tuple[str, ...] | None = None
     """Names of those that it compares; None: all."""
     once: bool = False
-    """Whether one seed says enough: users are drawn again, networks are not."""
-
-    def seeds(self, seeds: Sequence[int]) -> Sequence[int]:
-        """All, or the first."""
-        return seeds[:1] if self.once else seeds
+    """Whether one seed says enough where a scale is sparing."""
 
     def at(self, split: str) -> tuple[Point, ...]:
         """The points on a split."""
@@ -79,6 +76,9 @@ class Agenda:
     """What the stores are that its users are of."""
     tuned: Lesson
     """At which rates of learning are compared."""
+    beside: Mapping[str, frozenset[Lesson] | None] = field(default_factory=dict)
+    """Methods that answer a question beside the figures'; where a scale is sparing, one seed of
+    them is asked these lessons alone (as on the first split). None: all."""
 
     def named(self, names: Sequence[str] | None) -> tuple[Protocol, ...]:
         """The protocols of these names; None: all."""
@@ -87,6 +87,18 @@ class Agenda:
         if strange:
             raise ValueError(f"no figure {', '.join(strange)}: there are {', '.join(known)}")
         return tuple(p for p in self.protocols if names is None or p.name in names)
+
+    def seeds(self, method: str, protocol: Protocol, lesson: Lesson, scale: Scale) -> Sequence[int]:
+        """Of a method's answers to a lesson of a figure; none where it is not asked."""
+        if not protocol.compares(method):
+            return ()
+        if not scale.sparing:
+            return scale.seeds
+        if method not in self.beside:
+            return scale.seeds[:1] if protocol.once else scale.seeds
+        lessons = self.beside[method]
+        asked = lessons is None or replace(lesson, split=REGION) in lessons
+        return scale.seeds[:1] if asked else ()
 
     def admitting(self, names: Sequence[str]) -> Agenda:
         """The same with these methods in every protocol."""

@@ -176,7 +176,7 @@ def wanted(methods: Sequence[Method], protocols: Sequence[Protocol], site: Site)
         protocols: figures.
         site: how much of them, of which stores, and where results lie, for the rates of learning.
     """
-    scale = site.scale
+    scale, seeds = site.scale, site.agenda.seeds
     rates = {method.name: preferred(method, site) for method in methods}
     asked_for = [(p, point) for p in protocols for point in points_of(p, scale, tuple(site.stores))]
     runs = [
@@ -184,7 +184,7 @@ def wanted(methods: Sequence[Method], protocols: Sequence[Protocol], site: Site)
         for seed in scale.seeds
         for protocol, point in asked_for
         for method in methods
-        if protocol.compares(method.name) and seed in method.seeds(protocol.seeds(scale.seeds))
+        if seed in method.seeds(seeds(method.name, protocol, point.lesson, scale))
         for lesson in (method.lesson(point.lesson),)
         if lesson is not None
     ]

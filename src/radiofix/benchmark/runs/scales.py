@@ -54,6 +54,8 @@ class Scale:
     """By the method's name or its family; none: what is done tells."""
     splits: tuple[str, ...] = ("region", "random")
     """Of each figure's, those that are run."""
+    sparing: bool = False
+    """Whether what is beside a figure's question is asked once: see `Agenda.beside`."""
     points: int | None = None
     """Of a figure's axis, how many that are run, the ends first; None: all."""
     grid_spacing: float = 0.25

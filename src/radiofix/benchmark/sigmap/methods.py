@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from radiofix.benchmark.lwlm.methods import NANO
 from radiofix.benchmark.lwlm.methods import methods as lwlm_methods
-from radiofix.benchmark.lwlm.paper import CNN, LWLM, OMP
+from radiofix.benchmark.lwlm.paper import CNN, LWLM, OMP, SWIT
+from radiofix.benchmark.lwlm.protocols import NANO
 from radiofix.benchmark.runs.learned import Method
 from radiofix.benchmark.runs.lessons import WHOLE
 from radiofix.benchmark.runs.networks import Network
@@ -31,7 +31,7 @@ from radiofix.benchmark.sigmap.arms import (
     waves,
 )
 from radiofix.benchmark.sigmap.followed import Followed
-from radiofix.benchmark.sigmap.paper import GRID, NO_MAP, SIGMAP, STRIP, SWIT
+from radiofix.benchmark.sigmap.paper import GRID, NO_MAP, SIGMAP, STRIP
 from radiofix.benchmark.sigmap.schooling import School
 from radiofix.benchmark.sigmap.wrong import asked_elsewhere, no_elsewhere
 from radiofix.classic.nomp import Nomp
@@ -98,7 +98,6 @@ def _published(name: str, arm: Arm, start: Beginning | None = None, once: bool =
         rate_of=None if start == Start() else RATED.get(arm.adaptation),
         mapped=_is_told(arm.prompter),
         missing=no_elsewhere if arm.misled else Network.missing,
-        once=once,
     )
 
 
@@ -110,15 +109,15 @@ _ONE_CITY = (
     _published(SIGMAP, Arm(POOLED)),
     _published(NO_MAP, Arm()),
     _published("SigMap-constant", Arm(CONSTANT)),
-    _published("SigMap-other-map", Arm(POOLED, misled=True), once=True),
+    _published("SigMap-other-map", Arm(POOLED, misled=True)),
     replace(
-        _published("SigMap-eq11", Arm(POOLED), once=True),
+        _published("SigMap-eq11", Arm(POOLED)),
         changes=Published(Arm(POOLED), "radiofix.models.sigmap_heads.NlosAwareHead"),
     ),
-    _published("SigMap-walls", Arm(WALLS), once=True),
-    _published("SigMap-low-rank", Arm(adaptation=LOW_RANK), once=True),
-    _published("SigMap-full", Arm(adaptation=FULL), once=True),
-    _published("SigMap-scratch", Arm(adaptation=FULL), Start(), once=True),
+    _published("SigMap-walls", Arm(WALLS)),
+    _published("SigMap-low-rank", Arm(adaptation=LOW_RANK)),
+    _published("SigMap-full", Arm(adaptation=FULL)),
+    _published("SigMap-scratch", Arm(adaptation=FULL), Start()),
     *(_published(name, Arm(POOLED), _masked(name)) for name in (GRID, STRIP, SFMCM)),
 )
 """Backbones that were pretrained on O1, and fine-tuned where they are asked."""
@@ -140,7 +139,6 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
             changes=after,
             placing=True,
             mapped=_is_told(arm.prompter) or reader is not None,
-            once=True,
         )
 
     def following(name: str, head: Headed, prompter: Part | None = None) -> Network:
@@ -165,9 +163,9 @@ def _many_cities(pretrained: str) -> tuple[Network, ...]:
     kriged = InFrame(Arm(adaptation=FULL), echoes, krige=True)
     return (
         right,
-        Network(SCRATCH, "radiofix", _OURS, changes=alone, joined=True, mapped=True, once=True),
-        replace(right, name=TOLD_OTHER, changes=misled, missing=no_elsewhere, once=True),
-        replace(right, name=KRIGED, changes=kriged, joined=False, once=True),
+        Network(SCRATCH, "radiofix", _OURS, changes=alone, joined=True, mapped=True),
+        replace(right, name=TOLD_OTHER, changes=misled, missing=no_elsewhere),
+        replace(right, name=KRIGED, changes=kriged, joined=False),
         _asked(right),
         following("cities-waves", waves),
         following("cities-waves-constant", waves, CONSTANT_EIGHT),
@@ -200,14 +198,13 @@ def methods(pretrained: str = NANO) -> tuple[Method, ...]:
         *_ONE_CITY,
         replace(nano, placing=True),
         replace(nano, name=JOINED, joined=True, placing=True, rate_of=nano.name),
-        _of_whole(lwlm),
-        *(replace(_of_whole(method), once=True) for method in (swit, cnn)),
+        *(_of_whole(method) for method in (lwlm, swit, cnn)),
         *(known[name] for name in ("kNN", OMP, "NOMP")),
         Followed("NOMP-map", Nomp()),
     )
 
 
-def _of_whole(method: Method) -> Network:
+def _of_whole(method: Method) -> Method:
     """The same method, pretrained on the whole of O1 if it is pretrained."""
     assert isinstance(method, Network)
     assert isinstance(method.start, Start)

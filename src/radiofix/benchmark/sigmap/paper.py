@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from radiofix.benchmark.lwlm.paper import CNN, LWLM, OMP
+from radiofix.benchmark.lwlm.paper import CNN, LWLM, OMP, SWIT
 from radiofix.benchmark.runs.lessons import UNSEEN
 from radiofix.benchmark.runs.printed import Printed
 
-SIGMAP, NO_MAP, SWIT = "SigMap", "SigMap-no-map", "SWiT"
+SIGMAP, NO_MAP = "SigMap", "SigMap-no-map"
 GRID, STRIP = "SigMap-grid", "SigMap-strip"
 ALL, FEW = 10_000, 100
 """Labels of Tables 1 to 3, and about those of Table 4."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from radiofix.benchmark.lwlm.paper import CNN, LWLM, OMP
+from radiofix.benchmark.lwlm.paper import CNN, LWLM, OMP, SWIT
 from radiofix.benchmark.runs.lessons import (
     CITIES,
     DEEPMIMO,
@@ -27,7 +27,7 @@ from radiofix.benchmark.sigmap.methods import (
     SFMCM,
     TOLD_OTHER,
 )
-from radiofix.benchmark.sigmap.paper import ALL, FEW, GRID, NO_MAP, SIGMAP, STRIP, SWIT
+from radiofix.benchmark.sigmap.paper import ALL, FEW, GRID, NO_MAP, SIGMAP, STRIP
 
 STATIONS = ("3", "4", "9", "10")
 LABELS = (0, 10, 30, 100, 300, 1_000)
@@ -200,4 +200,16 @@ STORES = {
     **{users.store: "a city to be asked in" for users in UNSEEN},
     DEEPMIMO.store: "an imported DeepMIMO scenario",
 }
-AGENDA = Agenda("sigmap", PROTOCOLS, STORES, tuned=replace(_ALONE, labels=RATE_LABELS))
+_BESIDE = (
+    *(SCRATCH, TOLD_OTHER, KRIGED, POOLED_TAUGHT, f"{POOLED_TAUGHT}-asked-other"),
+    *(f"cities-{arm}" for arm in ("walls", "reader", "no-map", "constant")),
+    *(f"{SIGMAP}-{arm}" for arm in ("other-map", "walls", "eq11", "low-rank", "full", "scratch")),
+    *(SWIT, CNN),
+)
+AGENDA = Agenda(
+    "sigmap",
+    PROTOCOLS,
+    STORES,
+    tuned=replace(_ALONE, labels=RATE_LABELS),
+    beside=dict.fromkeys(_BESIDE),
+)

@@ -83,6 +83,7 @@ LAPTOP = Scale(
     validation_users=500,
     limit_users=1,
     seeds=(0, 1, 2),
+    sparing=True,
     rates=(3e-4, 1e-3),
     frozen_rates=(3e-3, 1e-2),
     finetuning={**LWLM_LAPTOP.finetuning, **_SQUARED},
