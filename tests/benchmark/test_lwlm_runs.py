@@ -20,6 +20,7 @@ from radiofix.benchmark.lwlm.protocols import AGENDA, named
 from radiofix.benchmark.lwlm.scales import Pace
 from radiofix.benchmark.runs import outcomes
 from radiofix.benchmark.runs.answers import ask
+from radiofix.benchmark.runs.claims import claim
 from radiofix.benchmark.runs.forecast import Forecast, plan
 from radiofix.benchmark.runs.learned import chosen, held_out_links
 from radiofix.benchmark.runs.lessons import Lesson, Trial
@@ -67,6 +68,41 @@ def test_runs_are_done_once_and_those_that_are_gone_again(site):
     assert len(told) == 11
     assert gone.name in told[-1]
     assert plain(site.out) == before
+
+
+def test_what_another_bench_is_at_or_has_done_is_left_to_it(site):
+    small = bench(site, ["kNN"], ["fig10a"])
+    first, second = small.runs()
+    method = chosen(methods(), ["kNN"])[0]
+    with claim(site, first.file) as mine:
+        assert mine
+        # A second claim of one process, as of two, is refused.
+        assert perform(site, method, first).endswith("another bench is at it")
+        assert not (site.out / first.file).exists()
+    assert "m in" in perform(site, method, first)
+    before = (site.out / first.file).stat().st_mtime_ns
+    assert perform(site, method, first).endswith("another bench has done it")
+    assert (site.out / first.file).stat().st_mtime_ns == before
+    assert small.left(small.runs()) == (second,)
+
+
+def test_a_claim_ends_with_its_process(site):
+    script = (
+        "import sys, time; from pathlib import Path; from types import SimpleNamespace as N\n"
+        "from radiofix.benchmark.runs.claims import claim\n"
+        "with claim(N(work=Path(sys.argv[1]), scale=N(name='tiny')), 'x'):\n"
+        "    print('mine', flush=True); time.sleep(60)"
+    )
+    here = replace(site, scale=replace(site.scale, name="tiny"))
+    command = [sys.executable, "-c", script, str(site.work)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "mine\n"
+        with claim(here, "x") as mine:
+            assert not mine
+        other.kill()
+        other.wait()
+    with claim(here, "x") as mine:
+        assert mine
 
 
 def test_an_outcome_is_read_as_it_was_written(site):

@@ -14,6 +14,7 @@ import torch
 from radiofix.benchmark.metrics import nearest
 from radiofix.benchmark.runs import outcomes
 from radiofix.benchmark.runs.answers import ask
+from radiofix.benchmark.runs.claims import claim
 from radiofix.benchmark.runs.keeping import is_kept, keep
 from radiofix.benchmark.runs.learned import Method, held_out_links, labelled_users
 from radiofix.benchmark.runs.lessons import Lesson, Trial
@@ -87,7 +88,7 @@ class Bench:
         missing = []
         for run in runs:
             outcome = outcomes.read(self.site.out, run)
-            if outcome is None or not self._answers(by_name[run.method], outcome):
+            if outcome is None or not answers_all(by_name[run.method], outcome, self.site):
                 missing.append(run)
             if outcome is not None:
                 self._expect_same_start(by_name[run.method], outcome, starts)
@@ -116,12 +117,6 @@ class Bench:
             if all(p.ready(self.site) for p in preparations(by_name[run.method], run.seed))
         )
 
-    def _answers(self, method: Method, outcome: Outcome) -> bool:
-        if isinstance(method, Own) and outcome.start != method.source:
-            return False
-        tests = asked(method, outcome.run.lesson, self.site.agenda)
-        return all(outcome.tested(test) for test in tests)
-
     def _expect_same_start(
         self, method: Method, outcome: Outcome, starts: dict[tuple[str, int], str | None]
     ) -> None:
@@ -137,6 +132,14 @@ class Bench:
                 f"{self.site.out / run.file} began with other weights than {run.method} has now: "
                 "give another --out, or the same --work and --pretrained"
             )
+
+
+def answers_all(method: Method, outcome: Outcome, site: Site) -> bool:
+    """Whether an outcome is of the method as it is, and answers all that is asked now."""
+    if isinstance(method, Own) and outcome.start != method.source:
+        return False
+    tests = asked(method, outcome.run.lesson, site.agenda)
+    return all(outcome.tested(test) for test in tests)
 
 
 def preparations(method: Method, seed: int) -> tuple[Preparation, ...]:
@@ -224,6 +227,16 @@ Job = partial[str]
 
 def perform(site: Site, method: Method, run: Run) -> str:
     """Does a run and keeps its outcome, or the one line that tells why there is none."""
+    with claim(site, run.file) as mine:
+        if not mine:
+            return f"{run.file}: another bench is at it"
+        known = outcomes.read(site.out, run)
+        if known is not None and answers_all(method, known, site):
+            return f"{run.file}: another bench has done it"
+        return _perform(site, method, run)
+
+
+def _perform(site: Site, method: Method, run: Run) -> str:
     try:
         outcome = carry_out(site, method, run)
     except Exception as error:  # whatever a run dies of, the others go on
@@ -281,10 +294,11 @@ def prepare(site: Site, preparation: Preparation) -> str:
     """Makes what runs begin with, and keeps it if that is wished; or tells in a line why not."""
     begun = time.perf_counter()
     try:
-        if not preparation.ready(site):
-            preparation.make(site)
-        if site.keeps:
-            keep(site.prepared(preparation.name), site.kept(preparation.name))
+        with claim(site, preparation.name, wait=True):
+            if not preparation.ready(site):
+                preparation.make(site)
+            if site.keeps and not is_kept(site.kept(preparation.name)):
+                keep(site.prepared(preparation.name), site.kept(preparation.name))
     except Exception as error:  # as above
         why = " ".join(str(error).split())[:200]
         return f"pretraining of {preparation.name}: failed, {why}"
