@@ -66,6 +66,7 @@ _MAPS = (
     "NOMP",
     "NOMP-map",
 )
+_TAUGHT = (RIGHT, f"{RIGHT}-asked-other", *_WAVES, "radiofix-nano", OMP, "NOMP", "NOMP-map")
 _TOGETHER_UNSEEN = (RIGHT, f"{RIGHT}-asked-other", *_WAVES, JOINED, OMP, "NOMP")
 _NEW_CITY = (
     RIGHT,
@@ -154,6 +155,22 @@ PROTOCOLS = (
         _LABELLED,
         (_asked(_TOGETHER, ALL),),
         methods=(*_ONE_CITY, JOINED),
+    ),
+    Protocol(
+        "table1-none",
+        "Table 1's users without any label of their city: taught in others",
+        _LABELLED,
+        (_asked(replace(_ALONE, labels=0), 0),),
+        ours=True,
+        methods=_TAUGHT,
+    ),
+    Protocol(
+        "table2-none",
+        "Table 2's users without any label of their city: taught in others",
+        _LABELLED,
+        (_asked(replace(_TOGETHER, labels=0), 0),),
+        ours=True,
+        methods=_TOGETHER_UNSEEN,
     ),
     Protocol(
         "table3",

@@ -30,6 +30,10 @@ _JOINED = (
     "states. NOMP's delays and directions are joined by robust multilateration, OMP's places by "
     "the plain mean. All users of all new cities count."
 )
+_NONE = (
+    "What is taught was taught in procedural cities with a map each, and has met no channel of O1; "
+    "here it is told O1's map and no label."
+)
 
 
 def _heading(protocol: Protocol) -> str:
@@ -60,6 +64,8 @@ SUBJECT = Subject(
         "table1": f"{UNTOLD} {CONSTANT}",
         "table2": CONSTANT,
         "table4": FAVOURABLE,
+        "table1-none": _NONE,
+        "table2-none": f"{_NONE} {_JOINED}",
         "maps": _MAPS,
         "together": _JOINED,
         **{f"table4-{users.name}": FAVOURABLE for users in UNSEEN},
@@ -70,6 +76,8 @@ SUBJECT = Subject(
         "together": (RIGHT,),
         "table1": (RIGHT, SIGMAP),
         "table2": (RIGHT, SIGMAP),
+        "table1-none": (RIGHT,),
+        "table2-none": (RIGHT,),
         "table3": (SIGMAP,),
         "table4": (RIGHT, SIGMAP),
         **{f"maps-{users.name}": (RIGHT,) for users in UNSEEN},
