@@ -114,7 +114,8 @@ def test_the_curve_by_labels_has_baselines_and_the_laptop_every_number_of_them()
         # Nothing else is asked with numbers of labels that this curve alone has.
         for protocol in PROTOCOLS:
             if protocol is not labels:
-                some = {p.x for p in points_of(protocol, scale, tuple(AGENDA.stores))}
+                points = points_of(protocol, scale, tuple(AGENDA.stores))
+                some = {p.lesson.labels for p in points}
                 assert not some & {10, 30, 300}
 
 

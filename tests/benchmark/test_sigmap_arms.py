@@ -1,16 +1,18 @@
 """The arms of the SigMap bench: who is told which map, what learns, and who is asked."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from radiofix.benchmark.runs.learned import held_out_links, labelled_users
+from radiofix.benchmark.runs.learned import chosen, held_out_links, labelled_users
 from radiofix.benchmark.runs.lessons import DEEPMIMO, UNSEEN, Trial
 from radiofix.benchmark.runs.networks import Network
 from radiofix.benchmark.runs.outcomes import Run
 from radiofix.benchmark.runs.running import Bench
+from radiofix.benchmark.runs.telling import map_of
 from radiofix.benchmark.sigmap.methods import JOINED, KRIGED, TOLD_OTHER, methods
 from radiofix.benchmark.sigmap.paper import (
     NO_MAP,
@@ -141,6 +143,27 @@ def test_who_was_taught_in_many_cities_is_asked_with_the_map_of_the_new_one(plac
     with torch.no_grad():
         places = [m.localizer(sounding).position for m in (module, wrong)]
     assert (places[0] - places[1]).norm(dim=-1).max() > 1e-3
+
+
+def test_an_inexact_map_is_told_to_those_that_are_told_one_and_changes_no_other_question(place):
+    method = prepared(place, RIGHT)
+    exact, *_, worst = (point.lesson for point in BY_NAME["maps-off"].at("region")[::2])
+    assert (exact.map_error, worst.map_error) == (0.0, 3.0)
+    assert exact == first("maps-munich")
+    right = read_map(open_paths(place.stores["munich"]))
+    module, _ = method.taught(Run(RIGHT, worst, 0), place)
+    told = carried(module)
+    by = (told.middles - right.middles)[:, :2]
+    assert 0.5 < float(by.norm(dim=-1).mean()) / (3.0 * (math.pi / 2) ** 0.5) < 1.6
+    assert torch.equal(told.stations, right.stations)
+    assert torch.equal(map_of(Run(RIGHT, exact, 0), place).walls, right.walls)
+    # Others of that seed are told the same, those of another seed something else.
+    assert torch.equal(map_of(Run("NOMP-map", worst, 0), place).walls.double(), told.walls)
+    assert not torch.equal(map_of(Run(RIGHT, worst, 1), place).walls, told.walls)
+    # Who is told no map has one answer to all, who follows walls without a network has not.
+    assert network("cities-waves-constant").lesson(worst) == exact
+    (nomp,) = chosen(methods(), ["NOMP-map"])
+    assert nomp.lesson(worst) == worst
 
 
 def test_what_was_taught_with_right_maps_is_fine_tuned_with_another_city_s(place):

@@ -14,7 +14,7 @@ from models.sites import STATIONS, STREET, USERS, box_meshes, street
 from radiofix.data.store import open_paths
 from radiofix.models.map_reading import outlines, read_map, read_meshes
 from radiofix.models.site_map import CarriedMap, distance_to, forget_map, give_map, nearest_point
-from radiofix.models.wrong_maps import cities, exchanged, shuffled, with_buildings_of
+from radiofix.models.wrong_maps import cities, exchanged, inexact, shuffled, with_buildings_of
 
 
 def changed(meshes, **fields):
@@ -222,6 +222,22 @@ def test_shuffled_buildings_trade_places_within_their_city():
         shuffled(site_map, torch.Generator().manual_seed(1)).levels.diff(dim=1),
         site_map.levels.diff(dim=1),
     )
+
+
+def test_an_inexact_map_has_the_same_buildings_each_off_by_itself():
+    exact = two_cities()
+    off = inexact(exact, 0.5, torch.Generator().manual_seed(1))
+    by = off.middles - exact.middles
+    torch.testing.assert_close(by[:, 2], torch.zeros(len(by), dtype=by.dtype))
+    assert len(by.unique(dim=0)) == exact.buildings
+    sizes = [(m.walls[:, 1] - m.walls[:, 0]).norm(dim=-1) for m in (exact, off)]
+    torch.testing.assert_close(*sizes)
+    many = exact.only(torch.tensor([True] + [False] * 6))
+    drawn = [
+        (inexact(many, 0.5, torch.Generator().manual_seed(n)).middles - many.middles)[0, :2]
+        for n in range(400)
+    ]
+    assert float(torch.stack(drawn).std()) == pytest.approx(0.5, rel=0.1)
 
 
 def far_stations():

@@ -41,6 +41,19 @@ def shuffled(site_map: SiteMap, generator: torch.Generator) -> SiteMap:
     return site_map.shifted(by - middle)
 
 
+def inexact(site_map: SiteMap, deviation: float, generator: torch.Generator) -> SiteMap:
+    """Each building off its place in plan, by itself: a map as it was drawn, not as it stands.
+
+    Args:
+        site_map: as it stands.
+        deviation: along either axis [m].
+        generator: of where to.
+    """
+    by = torch.zeros(site_map.buildings, 3, dtype=site_map.walls.dtype)
+    by[:, :2] = deviation * torch.randn(len(by), 2, generator=generator, dtype=by.dtype)
+    return site_map.shifted(by)
+
+
 def exchanged(site_map: SiteMap) -> SiteMap:
     """Each city's buildings round the next one's stations, as they lie round their own.
 

@@ -104,7 +104,7 @@ class Geometry(Undemanding):
         """None of the labels; it has nothing to gain from many patterns of pilots."""
         several = len(lesson.pilots) > 1
         skipped = self.only_together and not lesson.question.together
-        return None if several or skipped else replace(lesson, labels=0)
+        return None if several or skipped else replace(lesson, labels=0, map_error=0.0)
 
     def learn(self, run: Run, site: Site) -> Learned:
         """Takes the height of users and the street's extent, and nothing else, from the store."""

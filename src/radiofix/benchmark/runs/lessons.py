@@ -77,6 +77,9 @@ class Lesson:
     """Deviation of a user's clock, the same to all its stations [s]."""
     pattern: str = "isotropic"
     """Of the stations' elements, a name of `PATTERNS`."""
+    map_error: float = 0.0
+    """Deviation, along either axis, of each building of the map that is told when it is asked; it
+    learns with the right one [m]."""
 
     @property
     def noisy(self) -> bool:
@@ -95,8 +98,9 @@ class Lesson:
         band = f"{self.bandwidth / 1e6:g}MHz"
         clock = [f"clock{self.clock * 1e9:g}ns"] if self.clock else []
         pattern = [self.pattern] if self.pattern != "isotropic" else []
+        told = [f"map{self.map_error:g}m"] if self.map_error else []
         parts = (self.question.name, self.split, labels, stations, band, pilots, noise)
-        return "-".join((*parts, *clock, *pattern, self.users.name))
+        return "-".join((*parts, *clock, *pattern, *told, self.users.name))
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""

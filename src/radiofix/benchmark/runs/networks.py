@@ -22,8 +22,10 @@ from radiofix.benchmark.runs.questions import POSITION, QUESTIONS
 from radiofix.benchmark.runs.recipes import InLesson, changed, teaching, with_stations
 from radiofix.benchmark.runs.scales import Scale
 from radiofix.benchmark.runs.site import Site
+from radiofix.benchmark.runs.telling import map_of
 from radiofix.models.fusing import Fusion
 from radiofix.models.heads import Estimate, StationHead
+from radiofix.models.site_map import give_map
 from radiofix.training.checkpoints import RunFolder
 from radiofix.training.finetune import finetune
 from radiofix.training.launch import single
@@ -96,7 +98,8 @@ class Network:
         """The lesson as it is, where it has labels and a map if it needs them."""
         asked = lesson.question.name in self.only
         able = (lesson.labels or self.placing) and (lesson.users.mapped or not self.mapped)
-        return lesson if asked and able else None
+        needed = lesson if self.mapped else replace(lesson, map_error=0.0)
+        return needed if asked and able else None
 
     def seeds(self, seeds: Sequence[int]) -> Sequence[int]:
         """All."""
@@ -169,6 +172,8 @@ class Network:
             # It learns no more, and the counter of operations cannot do with parameters that might.
             module = finetuned(place.path)[0].to(site.device).requires_grad_(False)
         self.readied(module, run.lesson, site)
+        if run.lesson.map_error:
+            give_map(module, map_of(run, site))
         return module, outcome
 
     def learn(self, run: Run, site: Site) -> Learned:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -13,14 +13,13 @@ from radiofix.benchmark.runs.learned import Learned
 from radiofix.benchmark.runs.lessons import Lesson
 from radiofix.benchmark.runs.outcomes import Run
 from radiofix.benchmark.runs.site import Site
-from radiofix.data.store import open_paths
+from radiofix.benchmark.runs.telling import map_of
 from radiofix.models.candidates import folded, straight
 from radiofix.models.echoes import Echoes, echoes
 from radiofix.models.heads import Estimate
 from radiofix.models.incoming import incoming
 from radiofix.models.kriging import to_scene
 from radiofix.models.map_prompt import station_poses
-from radiofix.models.map_reading import read_map
 from radiofix.models.site_map import NEAR, SiteMap
 from radiofix.physics.strongest import Wave
 from radiofix.types import Sounding
@@ -33,13 +32,13 @@ class Followed(Geometry):
     def lesson(self, lesson: Lesson) -> Lesson | None:
         """Stations one by one, where the walls are known; none of the labels."""
         able = lesson.users.mapped and not lesson.question.together
-        return super().lesson(lesson) if able else None
+        needed = super().lesson(lesson) if able else None
+        return None if needed is None else replace(needed, map_error=lesson.map_error)
 
     def learn(self, run: Run, site: Site) -> Learned:
         """Takes the users' height and the walls from the store."""
         question, height = run.lesson.question, height_of(run, site)
-        known = read_map(open_paths(site.store(run.lesson.users)))
-        walls = Walls(known, height)
+        walls = Walls(map_of(run, site), height)
 
         def answer(sounding: Sounding) -> object:
             return question.read(walls.place(sounding, self.finder(sounding).first()), sounding)

@@ -66,6 +66,11 @@ _MAPS = (
     "NOMP",
     "NOMP-map",
 )
+_NOISE = (0.0, 10.0, 20.0, 30.0)
+_MAP_ERRORS = (0.0, 0.1, 0.3, 1.0, 3.0)
+"""[m]."""
+_OFF = "deviation of each building along either axis [m]"
+_FOLLOWING = (RIGHT, "cities-waves-constant", "NOMP-map")
 _TAUGHT = (RIGHT, f"{RIGHT}-asked-other", *_WAVES, "radiofix-nano", OMP, "NOMP", "NOMP-map")
 _TOGETHER_UNSEEN = (RIGHT, f"{RIGHT}-asked-other", *_WAVES, JOINED, OMP, "NOMP")
 _NEW_CITY = (
@@ -171,6 +176,38 @@ PROTOCOLS = (
         (_asked(replace(_TOGETHER, labels=0), 0),),
         ours=True,
         methods=_TOGETHER_UNSEEN,
+    ),
+    Protocol(
+        "table1-none-snr",
+        "Table 1's users without any label of their city, by the signal-to-noise ratio",
+        "SNR [dB]",
+        tuple(_asked(replace(_ALONE, labels=0, snr_db=n), n) for n in _NOISE),
+        ours=True,
+        methods=_FOLLOWING,
+        once=True,
+    ),
+    Protocol(
+        "table1-none-map",
+        "Table 1's users without any label of their city, by how far off the map's buildings are",
+        _OFF,
+        tuple(_asked(replace(_ALONE, labels=0, map_error=off), off) for off in _MAP_ERRORS),
+        ours=True,
+        methods=_FOLLOWING,
+        once=True,
+    ),
+    Protocol(
+        "maps-off",
+        "A real and a procedural new city without a label, by how far off the map's buildings are",
+        _OFF,
+        tuple(
+            _asked(replace(_in(city, 0), map_error=off), off)
+            for off in _MAP_ERRORS
+            for city in CURVED
+        ),
+        ours=True,
+        splits=_IN_REGIONS,
+        methods=_FOLLOWING,
+        once=True,
     ),
     Protocol(
         "table3",

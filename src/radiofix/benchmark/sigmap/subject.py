@@ -34,6 +34,10 @@ _NONE = (
     "What is taught was taught in procedural cities with a map each, and has met no channel of O1; "
     "here it is told O1's map and no label."
 )
+_INEXACT = (
+    "They learnt with exact maps. Each building of the map that they are told is off by itself; "
+    "the channels are those of the city as it stands. One that is told no map stays where it was."
+)
 
 
 def _heading(protocol: Protocol) -> str:
@@ -66,6 +70,9 @@ SUBJECT = Subject(
         "table4": FAVOURABLE,
         "table1-none": _NONE,
         "table2-none": f"{_NONE} {_JOINED}",
+        "table1-none-snr": _NONE,
+        "table1-none-map": _INEXACT,
+        "maps-off": _INEXACT,
         "maps": _MAPS,
         "together": _JOINED,
         **{f"table4-{users.name}": FAVOURABLE for users in UNSEEN},
