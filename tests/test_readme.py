@@ -14,6 +14,8 @@ from radiofix.benchmark.digest import digest
 from radiofix.benchmark.pretraining import every
 from radiofix.benchmark.pretraining_table import compared, markdown, rows, settled
 from radiofix.benchmark.report import gather
+from radiofix.benchmark.sigmap.paper import PAPER_FIGURES
+from radiofix.benchmark.sigmap.protocols import BY_NAME
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -223,6 +225,43 @@ def test_the_rows_of_sigmaps_tables_are_those_of_the_bench():
             for cell in figures[figure].at(split)
             if len(cell.error)
         }
+
+
+def test_what_o1_gives_without_a_label_is_as_the_bench_found_it():
+    (figure,) = gather(ROOT / "results/sigmap-laptop", ["table2-none"]).figures
+    found = {cell.method: cell for cell in figure.at("random")}
+    ours, wrong = found["cities-echoes"], found["cities-echoes-asked-other"]
+    told = f"{ours.value:.2f} m mean, {100 * np.mean(ours.error < 1):.0f} % within 1 m"
+    assert f"| {told}; told another city's map {wrong.value:.1f} m." in README
+    assert f"users are {ours.value:.2f} m off at the mean by four stations" in " ".join(
+        README.split()
+    )
+    (mean, share) = (
+        p
+        for p in PAPER_FIGURES
+        if (p.figure, p.method) == ("table2", "SigMap") and p.statistic != "rmse"
+    )
+    assert f"{mean.low:.3f} m, {100 * share.low:.1f} %" in README
+
+
+def test_curves_of_sigmaps_page_are_those_of_the_bench():
+    page = (ROOT / "docs/sigmap-results.md").read_text()
+    parts = re.findall(r"<!-- curve ([\w-]+) (\w+) (\w+) -->\n(.*?)<!-- end -->", page, re.DOTALL)
+    assert {figure for figure, *_ in parts} == {"table1-none-snr", "table1-none-map", "maps-off"}
+    figures = {f.name: f for f in gather(ROOT / "results/sigmap-laptop").figures}
+    for name, split, unit, text in parts:
+        head, _, *rows = text.strip().splitlines()
+        xs = [float(x) for x in re.findall(rf"([\d.]+) {unit} \|", head)]
+        assert xs == sorted({point.x for point in BY_NAME[name].points})
+        assert len(rows) == 3
+        # One seed at every point, also where another figure has asked the same of more.
+        assert {cell.seeds for cell in figures[name].cells} == {(0,)}
+        for row in rows:
+            method, *cells = (cell.strip(" `") for cell in row.strip("|").split("|"))
+            found = {cell.x: cell for cell in figures[name].of(split, method)}
+            assert cells == [
+                f"{shown(found[x].value)}, {shown(np.median(found[x].error))}" for x in xs
+            ]
 
 
 def test_what_several_stations_of_a_new_city_say_together_is_as_the_bench_found_it():

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,13 +21,13 @@ from radiofix.benchmark.lwlm.protocols import AGENDA, named
 from radiofix.benchmark.lwlm.scales import Pace
 from radiofix.benchmark.runs import outcomes
 from radiofix.benchmark.runs.answers import ask
-from radiofix.benchmark.runs.claims import claim
+from radiofix.benchmark.runs.claims import claim, of_results
 from radiofix.benchmark.runs.forecast import Forecast, plan
 from radiofix.benchmark.runs.learned import chosen, held_out_links
 from radiofix.benchmark.runs.lessons import Lesson, Trial
 from radiofix.benchmark.runs.outcomes import Outcome, Run
 from radiofix.benchmark.runs.questions import POSITION, TOA
-from radiofix.benchmark.runs.running import Bench, carry_out, perform, points_of
+from radiofix.benchmark.runs.running import Bench, carry_out, perform, points_of, prepare
 from radiofix.benchmark.runs.working import work
 from radiofix.cli import main
 from radiofix.data.splits import squares
@@ -74,8 +75,12 @@ def test_what_another_bench_is_at_or_has_done_is_left_to_it(site):
     small = bench(site, ["kNN"], ["fig10a"])
     first, second = small.runs()
     method = chosen(methods(), ["kNN"])[0]
-    with claim(site, first.file) as mine:
+    with claim(site, of_results(site, first.file)) as mine:
         assert mine
+        # Results in another folder are other work.
+        elsewhere = replace(site, out=site.out.with_name("others"))
+        assert perform(elsewhere, method, second).split(": ")[1].endswith(" s")
+        assert of_results(elsewhere, first.file) != of_results(site, first.file)
         # A second claim of one process, as of two, is refused.
         assert perform(site, method, first).endswith("another bench is at it")
         assert not (site.out / first.file).exists()
@@ -84,6 +89,47 @@ def test_what_another_bench_is_at_or_has_done_is_left_to_it(site):
     assert perform(site, method, first).endswith("another bench has done it")
     assert (site.out / first.file).stat().st_mtime_ns == before
     assert small.left(small.runs()) == (second,)
+
+
+@dataclass
+class Slow:
+    """A preparation that counts how often it is made."""
+
+    name: str = "slow"
+    made: int = 0
+    done: bool = False
+
+    def ready(self, site):
+        return self.done
+
+    def make(self, site):
+        self.made += 1
+        self.done = True
+
+
+def test_what_others_depend_on_is_waited_for_and_not_made_again(site):
+    slow = Slow()
+    (search, *_) = bench(site, ["kNN"], ["fig10a"]).runs()
+    method = chosen(methods(), ["kNN"])[0]
+    with ThreadPoolExecutor(2) as pool:
+        with (
+            claim(site, slow.name) as first,
+            claim(site, of_results(site, search.file)) as second,
+        ):
+            assert first
+            assert second
+            waiting = [
+                pool.submit(prepare, site, slow),
+                pool.submit(perform, site, method, search, wait=True),
+            ]
+            time.sleep(0.3)
+            assert not any(one.done() for one in waiting)
+            slow.done = True
+            outcomes.write(site.out, carry_out(site, method, search))
+        told = [one.result(timeout=30) for one in waiting]
+    assert slow.made == 0
+    assert told[0].startswith("pretraining of slow: ")
+    assert told[1].endswith("another bench has done it")
 
 
 def test_a_claim_ends_with_its_process(site):

@@ -157,6 +157,17 @@ def test_an_inexact_map_is_told_to_those_that_are_told_one_and_changes_no_other_
     assert 0.5 < float(by.norm(dim=-1).mean()) / (3.0 * (math.pi / 2) ** 0.5) < 1.6
     assert torch.equal(told.stations, right.stations)
     assert torch.equal(map_of(Run(RIGHT, exact, 0), place).walls, right.walls)
+    # And it makes a difference to what is answered.
+    ((sounding, _), *_) = held_out_links(Run(RIGHT, worst, 0), Trial(()), place, "test")
+    with torch.no_grad():
+        placed = [
+            method.taught(Run(RIGHT, lesson, 0), place)[0].localizer(sounding).position
+            for lesson in (exact, worst)
+        ]
+    assert (placed[0] - placed[1]).norm(dim=-1).max() > 0.1
+    # A wrong map stays a wrong one.
+    other, _ = network(f"{RIGHT}-asked-other").taught(Run(RIGHT, worst, 0), place)
+    assert carried(other).buildings == read_map(open_paths(place.stores["whole"])).buildings
     # Others of that seed are told the same, those of another seed something else.
     assert torch.equal(map_of(Run("NOMP-map", worst, 0), place).walls.double(), told.walls)
     assert not torch.equal(map_of(Run(RIGHT, worst, 1), place).walls, told.walls)

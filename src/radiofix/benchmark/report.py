@@ -142,6 +142,10 @@ def _cells(
             each = [_found(method, point, rate, done) for point in points]
             # Only seeds that have answered everything: all methods are asked about the same users.
             seeds = sorted(set.intersection(*(set(found) for found in each)))
+            if site.scale.sparing:
+                # And only those that the figure asks for: of a curve each point has the same.
+                wanted = site.agenda.seeds(method.name, protocol, points[0].lesson, site.scale)
+                seeds = [seed for seed in seeds if seed in wanted]
             if seeds:
                 answers = {seed: [found[seed] for found in each] for seed in seeds}
                 cells.append(_cell(protocol, points[0], method.name, answers, subject))

@@ -144,6 +144,7 @@ def _bench(options: argparse.Namespace) -> int:
     """Does what is left of a bench's protocols, and prints the tables."""
     from radiofix.benchmark.pages import markdown
     from radiofix.benchmark.report import ASKED, gather
+    from radiofix.benchmark.runs.claims import claim, of_results
     from radiofix.benchmark.runs.working import work
     from radiofix.files import write_whole
 
@@ -152,10 +153,11 @@ def _bench(options: argparse.Namespace) -> int:
         bench = _planned(options, more)
         if options.plan:
             return _say_plan(options, bench)
-        asked = _asked(options, more)
+        _asked(options, more)
         options.out.mkdir(parents=True, exist_ok=True)
         _tell(_plan(bench, options.processes))
-        write_whole(options.out / ASKED, json.dumps(asked, indent=1) + "\n")
+        with claim(bench.site, of_results(bench.site, ASKED), wait=True):
+            write_whole(options.out / ASKED, json.dumps(_asked(options, more), indent=1) + "\n")
         work(bench, options.processes, _tell)
     found = gather(options.out, options.only)
     say(options, found.plain(), markdown(found, {}))

@@ -171,13 +171,14 @@ class Network:
             outcome = finetune(single(recipe.training, site.device), recipe, place)
             # It learns no more, and the counter of operations cannot do with parameters that might.
             module = finetuned(place.path)[0].to(site.device).requires_grad_(False)
-        self.readied(module, run.lesson, site)
         if run.lesson.map_error:
             give_map(module, map_of(run, site))
+        self.readied(module, run.lesson, site)
         return module, outcome
 
     def learn(self, run: Run, site: Site) -> Learned:
         """Fine-tunes, and is ready to answer."""
+        start = self.fingerprint(site, run.seed)
         module, outcome = self.taught(run, site)
         validation = outcome.figures["validation_mean"]
         learnt = None if outcome.learns is None else outcome.learns.learnt
@@ -188,7 +189,7 @@ class Network:
             answer=joining(module) if self.joins(run.lesson) else answering(module),
             validation=validation if math.isfinite(validation) else None,
             cost=replace(cost(module.localizer, one), learnt=learnt),
-            start=self.fingerprint(site, run.seed),
+            start=start,
         )
 
 

@@ -41,6 +41,8 @@ class OwnRow(Undemanding):
         """With labels as it is, or without any; of one pattern of pilots."""
         if lesson.question.name not in self.questions or len(lesson.pilots) > 1:
             return None
+        # It is told no map by the bench.
+        lesson = replace(lesson, map_error=0.0)
         if not self.learns:
             return replace(lesson, labels=0)
         return lesson if lesson.labels else None

@@ -14,7 +14,7 @@ import torch
 from radiofix.benchmark.metrics import nearest
 from radiofix.benchmark.runs import outcomes
 from radiofix.benchmark.runs.answers import ask
-from radiofix.benchmark.runs.claims import claim
+from radiofix.benchmark.runs.claims import claim, of_results
 from radiofix.benchmark.runs.keeping import is_kept, keep
 from radiofix.benchmark.runs.learned import Method, held_out_links, labelled_users
 from radiofix.benchmark.runs.lessons import Lesson, Trial
@@ -97,7 +97,8 @@ class Bench:
     def stages(self) -> Iterator[tuple[Job, ...]]:
         """What is to be done, in stages: each may need what the one before has left."""
         yield tuple(partial(prepare, self.site, preparation) for preparation in self.pretrainings())
-        yield self._jobs(self.searches())
+        # What comes after them depends on what all of them say, another bench's too.
+        yield self._jobs(self.searches(), wait=True)
         yield self._jobs(self.runs())
 
     def _lacks(self, method: Method) -> str | None:
@@ -109,10 +110,10 @@ class Bench:
         kept = not self.site.keeps or is_kept(self.site.kept(preparation.name))
         return kept and preparation.ready(self.site)
 
-    def _jobs(self, runs: Sequence[Run]) -> tuple[Job, ...]:
+    def _jobs(self, runs: Sequence[Run], wait: bool = False) -> tuple[Job, ...]:
         by_name = {method.name: method for method in self.able()}
         return tuple(
-            partial(perform, self.site, by_name[run.method], run)
+            partial(perform, self.site, by_name[run.method], run, wait)
             for run in self.left(runs)
             if all(p.ready(self.site) for p in preparations(by_name[run.method], run.seed))
         )
@@ -225,9 +226,16 @@ Job = partial[str]
 """Gives one line for people."""
 
 
-def perform(site: Site, method: Method, run: Run) -> str:
-    """Does a run and keeps its outcome, or the one line that tells why there is none."""
-    with claim(site, run.file) as mine:
+def perform(site: Site, method: Method, run: Run, wait: bool = False) -> str:
+    """Does a run and keeps its outcome, or the one line that tells why there is none.
+
+    Args:
+        site: where.
+        method: whose run it is.
+        run: to be done.
+        wait: whether to wait for another bench that is at it.
+    """
+    with claim(site, of_results(site, run.file), wait) as mine:
         if not mine:
             return f"{run.file}: another bench is at it"
         known = outcomes.read(site.out, run)

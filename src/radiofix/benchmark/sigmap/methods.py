@@ -87,7 +87,7 @@ AHEAD = 5.0
 """How many times faster than an encoder that knows waves a head learns which follows them."""
 
 
-def _published(name: str, arm: Arm, start: Beginning | None = None, once: bool = False) -> Network:
+def _published(name: str, arm: Arm, start: Beginning | None = None) -> Network:
     return Network(
         name,
         "sigmap",

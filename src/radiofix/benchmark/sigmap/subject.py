@@ -28,7 +28,7 @@ _JOINED = (
     "The same networks, each link placed by itself and a user's stations joined as `radiofix "
     "locate` does it: where the places agree that a network weighs, or by the covariances that it "
     "states. NOMP's delays and directions are joined by robust multilateration, OMP's places by "
-    "the plain mean. All users of all new cities count."
+    "the plain mean."
 )
 _NONE = (
     "What is taught was taught in procedural cities with a map each, and has met no channel of O1; "
@@ -36,7 +36,8 @@ _NONE = (
 )
 _INEXACT = (
     "They learnt with exact maps. Each building of the map that they are told is off by itself; "
-    "the channels are those of the city as it stands. One that is told no map stays where it was."
+    "the channels are those of the city as it stands. One drawing of where they are to, scaled: "
+    "intervals leave out what another would make of it. One that is told no map stays where it was."
 )
 
 
@@ -74,7 +75,7 @@ SUBJECT = Subject(
         "table1-none-map": _INEXACT,
         "maps-off": _INEXACT,
         "maps": _MAPS,
-        "together": _JOINED,
+        "together": f"{_JOINED} All users of all new cities count.",
         **{f"table4-{users.name}": FAVOURABLE for users in UNSEEN},
     },
     held_against={
