@@ -142,6 +142,7 @@ def test_mistakes_are_one_line_and_leave_nothing(capsys, tmp_path, store):
         (("pretrain", tmp_path / "no.yaml", "--out", out), "no.yaml"),
         (("pretrain", SMOKE, "--store", store, "--out", tmp_path), "exists already"),
         (("finetune", recipe, "--store", store, "--out", out, "--labels", "x"), "must be a number"),
+        (("finetune", recipe, "--out", out, "--labels", "-1"), "must be at least 0, got -1"),
         (("evaluate", tmp_path, "--store", store), "is no finished run"),
         (("bench", "train", tmp_path / "no.yaml"), "no.yaml"),
     ]
@@ -152,6 +153,7 @@ def test_mistakes_are_one_line_and_leave_nothing(capsys, tmp_path, store):
         (("pretrain", SMOKE, "--out", out), "no store is given"),
         ((*pre[:3], tmp_path / "none.zarr", "--out", tmp_path / "b"), "is no store"),
         (("finetune", recipe, "--store", store, "--out", tmp_path / "c"), "no encoder is given"),
+        (("finetune", recipe, "--store", store, "--labels", "0", "--out", out), "no encoder is"),
     ):
         assert message in mistake(capsys, *arguments), arguments
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from radiofix.cli.terminal import add_command, positive_float, positive_int, say
+from radiofix.cli.terminal import add_command, count, positive_float, positive_int, say
 
 if TYPE_CHECKING:
     from radiofix.training.loop import Outcome
@@ -22,7 +22,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_run(command)
     command = add_command(commands, "finetune", finetune, "Train a head with few labels.")
     _add_run(command)
-    command.add_argument("--labels", type=positive_int, default=None, help="labelled users")
+    command.add_argument(
+        "--labels",
+        type=count,
+        default=None,
+        help="labelled users; 0: nothing is trained, what --from names must place users already",
+    )
     command.add_argument(
         "--map",
         default=None,

@@ -47,9 +47,18 @@ def positive_float(text: str) -> float:
 
 def positive_int(text: str) -> int:
     """A whole number above zero."""
+    return _at_least(1, text)
+
+
+def count(text: str) -> int:
+    """A whole number, which may be zero."""
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
     value = _number(text, int)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    if value < least:
+        raise argparse.ArgumentTypeError(f"must be at least {least}, got {text}")
     return int(value)
 
 
