@@ -146,9 +146,16 @@ def _canvas(panels: Sequence[Panel]) -> tuple[Figure, list[Axes]]:
 
 
 def _axis(place: Axes, points: Array) -> None:
-    """Ticks where there are points; logarithmic where they spread over more than a decade."""
-    if points[0] > 0 and points[-1] / points[0] > 10:
-        place.set_xscale("log")
+    """Ticks where there are points; logarithmic where they spread over more than a decade.
+
+    From 0 to the first above it the axis is even.
+    """
+    first = points[points > 0][0] if points[-1] > 0 else np.inf
+    if points[0] >= 0 and points[-1] / first > 10:
+        if points[0] > 0:
+            place.set_xscale("log")
+        else:
+            place.set_xscale("symlog", linthresh=first, linscale=0.5)
         place.xaxis.set_minor_locator(NullLocator())
     place.xaxis.set_major_locator(FixedLocator(points.tolist()))
     place.xaxis.set_major_formatter(FuncFormatter(_plain))

@@ -1,0 +1,52 @@
+"""Curves of a bench: points that can be told apart wherever they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from radiofix.pictures.evidence_view import draw_curves
+from radiofix.pictures.style import Array
+
+
+@dataclass
+class Line:
+    x: Array
+    y: Array
+    name: str = "ours"
+    family: int = 0
+    member: int = 0
+    low: Array | None = None
+    high: Array | None = None
+    marks: Sequence[tuple[float, float]] = ()
+
+
+@dataclass
+class Panel:
+    lines: Sequence[Line]
+    title: str = "split region"
+
+
+@pytest.mark.parametrize(
+    ("points", "scale"),
+    [
+        ((0.0, 0.1, 0.3, 1.0, 3.0), "symlog"),
+        ((0.0, 10.0, 30.0, 100.0, 300.0, 1000.0), "symlog"),
+        ((250.0, 1000.0, 2000.0, 10000.0), "log"),
+        ((0.0, 10.0, 20.0, 30.0), "linear"),
+        ((3.0, 4.0, 9.0, 10.0), "linear"),
+    ],
+)
+def test_points_are_told_apart_however_far_they_spread(
+    points: tuple[float, ...], scale: str
+) -> None:
+    x = np.array(points)
+    (axes,) = draw_curves([Panel([Line(x, 1 + x)])], "so much", "m").axes
+    assert axes.get_xscale() == scale
+    assert axes.get_xticks().tolist() == list(points)
+    place = axes.transData.transform(np.column_stack([x, 1 + x]))[:, 0]
+    width = axes.get_window_extent().width
+    assert np.diff(place).min() > 0.08 * width
