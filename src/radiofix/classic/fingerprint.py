@@ -26,8 +26,10 @@ Array = NDArray[np.float64]
 
 NEIGHBOURS = (1, 2, 3, 5, 8, 12)
 """Numbers to choose from."""
-_BLOCK = 256
-"""Links whose features are made at a time."""
+_LINKS = 64
+"""Whose features are made at a time: what fits a cache."""
+_USERS = 256
+"""Who are looked up by several stations at a time."""
 
 
 def delay_angle_magnitude(sounding: Sounding) -> Float[Tensor, "link feature"]:
@@ -139,11 +141,11 @@ class JointFingerprint:
         """Position of each link's user, the same for all its links [m]; NaN: no known station."""
         users, owner = np.unique(sounding.user.cpu().numpy(), return_inverse=True)
         found = np.empty((len(users), 3))
-        for start in range(0, len(users), _BLOCK):
-            here = (owner >= start) & (owner < start + _BLOCK)
+        for start in range(0, len(users), _USERS):
+            here = (owner >= start) & (owner < start + _USERS)
             links = torch.from_numpy(np.flatnonzero(here)).to(sounding.csi.device)
             distance = self.distances(sounding[links], owner[here] - start)
-            found[start : start + _BLOCK] = nearest_mean(distance, self.position, self.neighbours)
+            found[start : start + _USERS] = nearest_mean(distance, self.position, self.neighbours)
         return torch.from_numpy(found[owner]).to(sounding.csi.device)
 
     def distances(self, sounding: Sounding, owner: NDArray[np.int64]) -> Array:
@@ -257,8 +259,8 @@ def fit(
 
 
 def _features(feature: Feature, sounding: Sounding) -> NDArray[np.float32]:
-    starts = range(0, max(1, len(sounding)), _BLOCK)
-    parts = [feature(sounding[start : start + _BLOCK]).float().cpu() for start in starts]
+    starts = range(0, max(1, len(sounding)), _LINKS)
+    parts = [feature(sounding[start : start + _LINKS]).float().cpu() for start in starts]
     whole: NDArray[np.float32] = torch.cat(parts).numpy()
     return whole
 

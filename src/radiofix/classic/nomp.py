@@ -9,11 +9,10 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from radiofix.classic.newton import Rest, Steered, refined
 from radiofix.classic.omp import Grid, blocks, energy
 from radiofix.classic.waves import Observed, Waves
 from radiofix.types import Sounding
-
-Place = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ class Nomp:
             t, u, g = (s[active, :wave] for s in (turn, direction, gain))
             rest = here.residual(t, u, g) if wave else here.csi
             start = self.grid.highest(rest, here, steering[active])
-            fresh = refined(here, rest, *start, self.steps)
+            fresh = refined(here, Rest.whole(rest), Steered.at(here, *start), self.steps).wave
             kept = self._kept(
                 fresh[2], g, energy(rest), here, None if noise is None else noise[active]
             )
@@ -111,15 +110,23 @@ class Nomp:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Each wave again, on what the others leave; then all gains together."""
         waves = turn.shape[1]
+        if waves == 1:
+            return turn, direction, gain
         everyone = torch.ones_like(turn, dtype=torch.bool)
-        for _ in range(self.rounds if waves > 1 else 0):
+        turn, direction, gain = turn.clone(), direction.clone(), gain.clone()
+        antennas, subcarriers = observed.over_antennas(direction), observed.over_subcarriers(turn)
+        unseen = torch.zeros_like(gain[:, 0])
+        for _ in range(self.rounds):
             for wave in range(waves):
                 others = [n for n in range(waves) if n != wave]
-                rest = observed.residual(turn[:, others], direction[:, others], gain[:, others])
-                t, u, g = refined(observed, rest, turn[:, wave], direction[:, wave], 1)
-                turn, direction, gain = turn.clone(), direction.clone(), gain.clone()
-                turn[:, wave], direction[:, wave], gain[:, wave] = t, u, g
-            gain = observed.gains(turn, direction, everyone)
+                rest = Rest(
+                    observed.csi, gain[:, others], antennas[:, others], subcarriers[:, others]
+                )
+                t, u, a, b = (s[:, wave] for s in (turn, direction, antennas, subcarriers))
+                best = refined(observed, rest, Steered(t, u, a, b, unseen), 1)
+                turn[:, wave], direction[:, wave], gain[:, wave] = best.wave
+                antennas[:, wave], subcarriers[:, wave] = best.antennas, best.subcarriers
+            gain = observed.solved(antennas, subcarriers, everyone)
         return turn, direction, gain
 
 
@@ -134,108 +141,3 @@ def peak_threshold(count: Float[Tensor, " link"], false_alarm: float) -> Float[T
     for _ in range(10):
         threshold = (scale * threshold.clamp(min=1)).log().clamp(min=1)
     return threshold
-
-
-def refined(
-    observed: Observed,
-    residual: Complex[Tensor, "link antenna subcarrier"],
-    turn: Float[Tensor, " link"],
-    direction: Float[Tensor, " link"],
-    steps: int,
-) -> tuple[Float[Tensor, " link"], Float[Tensor, " link"], Complex[Tensor, " link"]]:
-    """Climbs |a^H R b*|^2 of one wave by Newton's method, its gain always the best.
-
-    Newton's method sees the logarithm, which one wave alone makes concave over its whole main
-    lobe. Where it is not, a step of Fisher scoring is taken, which leads up. The highest place
-    that was visited is kept.
-    """
-    best = turn, direction, torch.zeros_like(residual[:, 0, 0])
-    reach = 0.5 / observed.csi.shape[2], 1 / observed.csi.shape[1]
-    for _ in range(steps):
-        moments, spread = _moments(observed, residual, turn, direction)
-        best = _higher(best, (turn, direction, moments[:, 0, 0].to(residual.dtype)))
-        step = _newton(moments, spread)
-        turn = turn + step[0].clamp(-reach[0], reach[0])
-        direction = (direction + step[1].clamp(-reach[1], reach[1])).clamp(-1, 1)
-    last = _correlation(observed, residual, turn, direction)
-    turn, direction, height = _higher(best, (turn, direction, last))
-    return turn, direction, height / observed.count
-
-
-def _higher(first: Place, second: Place) -> Place:
-    """Turn, direction and correlation of whichever correlates more."""
-    better = second[2].abs() > first[2].abs()
-    turn, direction, height = (
-        torch.where(better, b, a) for a, b in zip(first, second, strict=True)
-    )
-    return turn, direction, height
-
-
-def _correlation(
-    observed: Observed,
-    residual: Complex[Tensor, "link antenna subcarrier"],
-    turn: Float[Tensor, " link"],
-    direction: Float[Tensor, " link"],
-) -> Complex[Tensor, " link"]:
-    a, b = observed.over_antennas(direction[:, None]), observed.over_subcarriers(turn[:, None])
-    return ((a.conj() @ residual) * b.conj()).sum((1, 2))
-
-
-def _moments(
-    observed: Observed,
-    residual: Complex[Tensor, "link antenna subcarrier"],
-    turn: Float[Tensor, " link"],
-    direction: Float[Tensor, " link"],
-) -> tuple[Complex[Tensor, "link 3 3"], Float[Tensor, "2 link"]]:
-    """Derivatives of a^H R b*, by direction along rows, by turn along columns; and both spreads.
-
-    A spread is the mean square of the phase's derivative: what one wave's curvature would be.
-    """
-    a, b = (
-        observed.over_antennas(direction[:, None])[:, 0],
-        observed.over_subcarriers(turn[:, None])[:, 0],
-    )
-    x, y = observed.antenna.unbind(-1)
-    u = direction.to(x.dtype)[:, None]
-    level = (1 - u.square()).clamp(min=1e-6)
-    slope = 2 * math.pi * (y - x * u / level.sqrt())
-    bend = -2 * math.pi * x / level**1.5
-    across = torch.stack([a, 1j * slope * a, (1j * bend - slope.square()) * a], 1)
-    rate = (2 * math.pi * observed.index).to(x.dtype)
-    along = torch.stack([b, -1j * rate * b, -rate.square() * b], 1)
-    moments = (across.conj() @ residual) @ along.conj().mT
-    spread = torch.stack(
-        [
-            (rate.square() * observed.subcarrier_seen).sum(-1)
-            / observed.subcarrier_seen.sum(-1).clamp(min=1),
-            (slope.square() * observed.antenna_seen).sum(-1)
-            / observed.antenna_seen.sum(-1).clamp(min=1),
-        ]
-    )
-    return moments.to(torch.complex128), spread.double()
-
-
-def _newton(
-    moments: Complex[Tensor, "link 3 3"], spread: Float[Tensor, "2 link"]
-) -> tuple[Float[Tensor, " link"], Float[Tensor, " link"]]:
-    """The step in turn and direction that the logarithm of |z|^2 asks for."""
-    z, z_t, z_u = moments[:, 0, 0], moments[:, 0, 1], moments[:, 1, 0]
-    power = z.abs().square().clamp(min=1e-300)
-    slope_t, slope_u = ((z.conj() * d).real for d in (z_t, z_u))
-    bend_t = (z.conj() * moments[:, 0, 2]).real + z_t.abs().square() - 2 * slope_t**2 / power
-    bend_u = (z.conj() * moments[:, 2, 0]).real + z_u.abs().square() - 2 * slope_u**2 / power
-    mixed = (z.conj() * moments[:, 1, 1] + z_u.conj() * z_t).real - 2 * slope_t * slope_u / power
-    determinant = bend_t * bend_u - mixed.square()
-    round_ = (bend_t < 0) & (bend_u < 0) & (determinant > 0)
-    safe = torch.where(round_, determinant, 1.0)
-    step_t = torch.where(
-        round_,
-        (mixed * slope_u - bend_u * slope_t) / safe,
-        slope_t / (power * spread[0].clamp(min=1e-12)),
-    )
-    step_u = torch.where(
-        round_,
-        (mixed * slope_t - bend_t * slope_u) / safe,
-        slope_u / (power * spread[1].clamp(min=1e-12)),
-    )
-    return step_t, step_u

@@ -6,14 +6,16 @@ import math
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from radiofix.classic.waves import Observed, Waves
 from radiofix.types import Sounding
 
-_BLOCK = {"cpu": 64, "cuda": 1024}
-"""Links that are worked on at a time: on a CPU what fits its cache."""
+_BLOCK = {"cpu": 256, "cuda": 1024}
+"""Links that are worked on at a time."""
+_PROFILES = 8
+"""Of which the whole grid is looked at together on a CPU: what fits its cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +54,34 @@ class Grid:
             steering: over the antennas, of `directions`.
         """
         delays = self.finer * residual.shape[2]
-        view = torch.view_as_real(torch.fft.ifft(steering.conj() @ residual, n=delays, dim=-1))
-        power = view[..., 0].square().addcmul_(view[..., 1], view[..., 1])
-        if bool((observed.step > 1).any()):
-            # Beyond the pilots' alias the same waves come again, sampled elsewhere.
-            late = torch.arange(delays, device=power.device) * observed.step[:, None] >= delays
-            power = power.masked_fill(late[:, None], 0.0)
-        peak = power.flatten(1).argmax(-1)
+        fits = _PROFILES if residual.device.type == "cpu" else len(residual)
+        peak = torch.cat(
+            [
+                self._peak(*(t[start : start + fits] for t in (residual, steering, observed.step)))
+                for start in range(0, len(residual), fits)
+            ]
+        )
         row, column = peak // delays, peak % delays
         turn, direction = column.double() / delays, self.directions(observed)[row]
         if self.zoom == 1:
             return turn, direction
         return self._closer(residual, observed, turn, direction)
+
+    def _peak(
+        self,
+        residual: Complex[Tensor, "link antenna subcarrier"],
+        steering: Complex[Tensor, "link beam antenna"],
+        step: Float[Tensor, " link"],
+    ) -> Int[Tensor, " link"]:
+        """Number of the highest place, delays of the first direction first."""
+        delays = self.finer * residual.shape[2]
+        view = torch.view_as_real(torch.fft.ifft(steering.conj() @ residual, n=delays, dim=-1))
+        power = view[..., 0].square().addcmul_(view[..., 1], view[..., 1])
+        if bool((step > 1).any()):
+            # Beyond the pilots' alias the same waves come again, sampled elsewhere.
+            late = torch.arange(delays, device=power.device) * step[:, None] >= delays
+            power = power.masked_fill(late[:, None], 0.0)
+        return power.flatten(1).argmax(-1)
 
     def _closer(
         self,

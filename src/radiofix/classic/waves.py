@@ -154,12 +154,20 @@ class Observed:
         present: Bool[Tensor, "link wave"],
     ) -> Complex[Tensor, "link wave"]:
         """Gains of all present waves of a link together, by least squares, at the centre."""
-        antennas, subcarriers = self.over_antennas(direction), self.over_subcarriers(turn)
+        return self.solved(self.over_antennas(direction), self.over_subcarriers(turn), present)
+
+    def solved(
+        self,
+        antennas: Complex[Tensor, "link wave antenna"],
+        subcarriers: Complex[Tensor, "link wave subcarrier"],
+        present: Bool[Tensor, "link wave"],
+    ) -> Complex[Tensor, "link wave"]:
+        """The same of waves whose phases over the array and the band are known."""
         seen = ((antennas.conj() @ self.csi) * subcarriers.conj()).sum(-1)
         double = torch.complex128
         antennas, subcarriers = (antennas * present[..., None]).to(double), subcarriers.to(double)
         gram = (antennas.conj() @ antennas.mT) * (subcarriers.conj() @ subcarriers.mT)
-        ridge = RIDGE * self.count.double()[:, None].expand(-1, turn.shape[1])
+        ridge = RIDGE * self.count.double()[:, None].expand(-1, antennas.shape[1])
         solved: Tensor = torch.linalg.solve(
             gram + torch.diag_embed(ridge).to(double), seen.to(double) * present
         )
