@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
+from radiofix.physics.gaps import comb_step
 from radiofix.physics.strongest import Wave
 from radiofix.types import Sounding
 
@@ -112,7 +113,7 @@ class Observed:
             antenna_seen=antenna_seen,
             subcarrier_seen=subcarrier_seen,
             spacing=spacing,
-            step=_pilot_step(subcarrier_seen > 0),
+            step=comb_step(subcarrier_seen > 0),
             antenna_centre=antenna_centre,
             index_centre=index_centre,
         )
@@ -218,7 +219,7 @@ class Observed:
         if not gaps.shape[1]:
             return torch.full_like(self.spacing, 4.0)
         bend = (gaps - gaps[:, :1]).abs().amax((1, 2)) + gaps[..., 0].abs().amax(1)
-        gap = gaps[:, 0, 1].abs() * _pilot_step(self.antenna_seen > 0)
+        gap = gaps[:, 0, 1].abs() * comb_step(self.antenna_seen > 0)
         return torch.where((bend < 1e-3) & (gap > 0.25), 1 / gap.clamp(min=0.25), 4.0)
 
     @staticmethod
@@ -269,15 +270,3 @@ def _centre(
 ) -> Float[Tensor, "link axis"]:
     weight = seen.to(place.dtype)[..., None]
     return (weight * place).sum(1) / weight.sum(1).clamp(min=1)
-
-
-def _pilot_step(seen: Bool[Tensor, "link subcarrier"]) -> Float[Tensor, " link"]:
-    """The largest step on which all observed subcarriers of a link lie."""
-    subcarriers = seen.shape[1]
-    index = torch.arange(subcarriers, device=seen.device)
-    first = seen.to(torch.int8).argmax(-1)
-    step = torch.arange(1, max(2, subcarriers // 2), device=seen.device)
-    # A step fits where no observed subcarrier lies beside it.
-    off = (index[None, None] - first[:, None, None]) % step[None, :, None] != 0
-    fits = ~(off & seen[:, None]).any(-1) & (seen.sum(-1) > 1)[:, None]
-    return torch.where(fits, step, 1).amax(-1).double()

@@ -10,6 +10,7 @@ from radiofix.models.blocks import Block, through
 from radiofix.models.latent import Latent, from_wave, observed_power, unit_power
 from radiofix.models.memory import StationMemory
 from radiofix.models.patches import PatchTokens
+from radiofix.physics.gaps import bridged
 from radiofix.physics.strongest import Wave, strongest_wave
 from radiofix.types import Sounding
 
@@ -23,8 +24,9 @@ class RadiofixEncoder(nn.Module):
     """Real and imaginary parts in patches placed by physics, and what no patch tells.
 
     A channel is seen from its strongest wave: that wave's delay and phase are taken off, so that
-    a street looks alike from near and far, and told apart. Nothing depends on an index: the same
-    weights take 8 or 64 antennas, 52 or 512 subcarriers. Stations can be remembered one by one.
+    a street looks alike from near and far, and told apart. Between the pilots of a comb along the
+    band it is filled in. Nothing depends on an index: the same weights take 8 or 64 antennas, 52 or
+    512 subcarriers. Stations can be remembered one by one.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class RadiofixEncoder(nn.Module):
         with torch.no_grad(), torch.autocast(sounding.csi.device.type, enabled=False):
             wave = strongest_wave(sounding.csi, sounding.frequency, sounding.antenna)
             power = observed_power(sounding.csi)
-            seen = unit_power(from_wave(sounding.csi, sounding, wave), power)
+            seen = unit_power(bridged(from_wave(sounding.csi, sounding, wave)), power)
             told = told_features(sounding, wave, power)
         patches = self.tokens(seen, sounding)
         summary = self.summary + self.told(told).to(patches.dtype)

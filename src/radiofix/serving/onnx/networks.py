@@ -28,6 +28,7 @@ from radiofix.physics.rotation import rotation
 from radiofix.serving.onnx.waves import (
     RealSounding,
     RealWave,
+    bridged,
     from_wave,
     shows_a_wave,
     strongest_wave,
@@ -96,9 +97,10 @@ class RealRadiofixEncoder(nn.Module):
         plain = cast(Sounding, sounding)
         told = told_features(plain, cast(Any, wave), power)
         tokens = encoder.tokens
-        seen = from_wave(sounding, wave).at_unit_power(power)
-        cut = _cut(torch.stack([*seen, sounding.seen], -1), *tokens.patch)
-        patches = tokens.values(cut) + tokens.place(_places(sounding, *tokens.patch))
+        seen = bridged(from_wave(sounding, wave))
+        planes = torch.stack([*seen.at_unit_power(power), seen.seen], -1)
+        patches = tokens.values(_cut(planes, *tokens.patch))
+        patches = patches + tokens.place(_places(sounding, *tokens.patch))
         summary = encoder.summary + encoder.told(told)
         if encoder.memory is not None:
             summary = summary + encoder.memory(plain)

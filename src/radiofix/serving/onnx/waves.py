@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from radiofix.physics.gaps import bridges
 from radiofix.physics.presence import beyond_chance
 from radiofix.physics.strongest import FINER
 from radiofix.types import SPEED_OF_LIGHT
@@ -145,6 +146,13 @@ def from_wave(sounding: RealSounding, wave: RealWave) -> RealSounding:
         sounding.station_position,
         sounding.station_orientation,
     )
+
+
+def bridged(sounding: RealSounding) -> RealSounding:
+    """`radiofix.physics.gaps.bridged`."""
+    weights = bridges(sounding.seen).transpose(1, 2)
+    real, imaginary = sounding.real @ weights, sounding.imaginary @ weights
+    return dataclasses.replace(sounding, real=real, imaginary=imaginary)
 
 
 def _beam_power(
