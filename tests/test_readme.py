@@ -94,6 +94,14 @@ def test_what_stations_agree_on_and_what_it_teaches_is_as_measured():
     assert scratch.seeds == 3
 
 
+def test_combs_cost_what_was_measured():
+    page = (ROOT / "docs/channels.md").read_text()
+    for row in result("combs.json")["rows"]:
+        every = {1: "subcarrier", 2: "second", 4: "fourth", 8: "eighth"}[row["every_subcarrier"]]
+        figures = [row[k][q] for k in ("bridged", "gaps") for q in ("mean", "median", "p90")]
+        assert f"| {every} | {' | '.join(f'{f:.2f}' for f in figures)} |" in page
+
+
 def test_what_250_labels_give_is_as_measured():
     for condition in ("region-clean", "region-noisy", "region-hidden"):
         pair = [compared_row(condition, 250, method) for method in ("witnessed", "scratch")]
