@@ -54,7 +54,7 @@ def test_climbing_leads_up_and_the_gain_belongs_to_the_place():
         assert (higher >= lower * (1 - 1e-6)).all()
     best = refined(observed, rest, start, 8)
     again = rest.seen(best.antennas[:, None], best.subcarriers[:, None])[:, 0, 0] / observed.count
-    torch.testing.assert_close(best.height, again, rtol=1e-4, atol=0)
+    torch.testing.assert_close(best.peak(observed)[2], again, rtol=1e-4, atol=0)
     there = Steered.at(observed, best.turn, best.direction)
     torch.testing.assert_close(best.antennas, there.antennas)
     torch.testing.assert_close(best.subcarriers, there.subcarriers)

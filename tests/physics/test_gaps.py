@@ -43,22 +43,22 @@ def missed(paths, sparse, channel=CLEAN):
     return float((error / whole.abs().square().sum((1, 2))).median())
 
 
-@pytest.mark.parametrize("step", [2, 4, 5])
+@pytest.mark.parametrize("step", [2, 4, 5, 8])
 def test_what_lies_between_pilots_is_what_the_channel_is_there(step):
     paths = street()
     sparse = sounded(paths, every_subcarrier=step, offset=step - 1)
-    assert missed(paths, sparse) < 0.01
+    assert missed(paths, sparse) < (0.005 if step < 8 else 0.02)
     csi = bridged(from_strongest(sparse))
     assert bool((csi != 0).all())
     whole = CLEAN.sound(paths, noisy()).csi
     torch.testing.assert_close(observed_power(csi), observed_power(whole), rtol=0.1, atol=0)
 
 
-def test_noise_is_not_blown_up():
+@pytest.mark.parametrize("snr_db", [0.0, 10.0])
+def test_noise_becomes_less(snr_db):
     paths = street()
-    sparse = sounded(paths, dataclasses.replace(CHANNEL, snr_db=10.0), every_subcarrier=3)
-    # A tenth of the power is noise where there are pilots.
-    assert missed(paths, sparse) < 0.1
+    sparse = sounded(paths, dataclasses.replace(CHANNEL, snr_db=snr_db), every_subcarrier=3)
+    assert missed(paths, sparse) < 0.75 * 10 ** (-snr_db / 10)
 
 
 def test_without_a_comb_nothing_changes():
@@ -90,12 +90,32 @@ def test_any_array_is_bridged():
     assert missed(paths, sounded(paths, round_, every_subcarrier=4), round_) < 0.01
 
 
-def test_a_hole_far_wider_than_the_comb_stays_one():
-    csi = sounded(street(4), every_subcarrier=2).csi
-    csi[:, :, 10:50] = 0
-    found = bridged(csi) != 0
-    assert bool(found[:, :, :10].all() & found[:, :, 50:].all())
-    assert not bool(found[:, :, 25:35].any())
+def test_holes_stay_but_for_a_step_beside_them():
+    whole = sounded(street(4), every_subcarrier=4).csi
+    csi = whole.clone()
+    csi[:, :, 12:40] = 0
+    csi[0, 3, 20:60] = 0  # On one antenna more than on others.
+    found = bridged(csi)
+    assert bool((found[1:, :, :13] != 0).all() & (found[1:, :, 36:] != 0).all())
+    assert not bool(found[:, :, 13:36].any())
+    assert bool((found[0, 3, 57:] != 0).all())
+    assert not bool(found[0, 3, 13:56].any())
+
+
+def test_a_lost_pilot_of_one_antenna_is_made_up_for_by_its_neighbours():
+    paths = street(20)
+    sparse = sounded(paths, every_subcarrier=2)
+    csi = sparse.csi.clone()
+    csi[:, 5, 30] = 0
+    whole = from_strongest(sparse, CLEAN.sound(paths, noisy()).csi)[:, 5, 30]
+    off = (bridged(from_strongest(sparse, csi))[:, 5, 30] - whole).abs() / whole.abs()
+    assert float(off.median()) < 0.1
+
+
+@pytest.mark.parametrize("step", [17, 18, 32])
+def test_a_comb_that_is_too_wide_is_left(step):
+    csi = sounded(street(4), dataclasses.replace(CLEAN, subcarriers=256), every_subcarrier=step).csi
+    assert torch.equal(bridged(csi), csi)
 
 
 @pytest.mark.parametrize("name", ["radiofix-nano", "radiofix-nano-o1"])
@@ -116,4 +136,3 @@ def test_the_step_of_a_comb_is_the_largest_that_holds_all_pilots():
     seen[2, [3, 9, 21]] = True
     seen[3, 5] = True
     assert comb_step(seen).tolist() == [1, 4, 6, 1]
-    assert comb_step(seen, 5).tolist() == [1, 4, 3, 1]

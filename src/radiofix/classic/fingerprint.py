@@ -26,8 +26,8 @@ Array = NDArray[np.float64]
 
 NEIGHBOURS = (1, 2, 3, 5, 8, 12)
 """Numbers to choose from."""
-_LINKS = 64
-"""Whose features are made at a time: what fits a cache."""
+_LINKS = {"cpu": 64, "cuda": 1024}
+"""Whose features are made at a time: on a CPU what fits a cache."""
 _USERS = 256
 """Who are looked up by several stations at a time."""
 
@@ -259,8 +259,9 @@ def fit(
 
 
 def _features(feature: Feature, sounding: Sounding) -> NDArray[np.float32]:
-    starts = range(0, max(1, len(sounding)), _LINKS)
-    parts = [feature(sounding[start : start + _LINKS]).float().cpu() for start in starts]
+    links = _LINKS.get(sounding.csi.device.type, _LINKS["cuda"])
+    starts = range(0, max(1, len(sounding)), links)
+    parts = [feature(sounding[start : start + links]).float().cpu() for start in starts]
     whole: NDArray[np.float32] = torch.cat(parts).numpy()
     return whole
 

@@ -15,6 +15,8 @@ from radiofix.classic.omp import Grid, blocks
 from radiofix.classic.waves import Observed, Waves
 from radiofix.types import Sounding
 
+_BLOCK = {"cpu": 64, "cuda": 1024}
+"""Links that are worked on at a time, by the kind of device."""
 Order = Callable[[Float[Tensor, "link value"], Float[Tensor, " link"]], Int[Tensor, " link"]]
 """From eigenvalues, largest first, and the number of snapshots to the number of waves."""
 
@@ -83,7 +85,7 @@ class Music:
     def __call__(self, sounding: Sounding) -> Waves:
         """The waves of each link, strongest peak of the spectrum first."""
         sounding = _pilots_alone(sounding)
-        return Waves.join([self._block(Observed.of(sounding[b])) for b in blocks(sounding)])
+        return Waves.join([self._block(Observed.of(sounding[b])) for b in blocks(sounding, _BLOCK)])
 
     def _block(self, observed: Observed) -> Waves:
         looks = _Looks(observed, self)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from radiofix.classic.waves import Observed
 
-Wave = tuple[Tensor, Tensor, Tensor]
-"""Turn, direction and gain of a link's wave."""
+Peak = tuple[Tensor, Tensor, Tensor]
+"""Turn, direction and gain of each link's wave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Steered:
     antennas: Complex[Tensor, "link antenna"]
     subcarriers: Complex[Tensor, "link subcarrier"]
     height: Complex[Tensor, " link"]
-    """a^H R b*; 0 until it was seen. Of a finished wave its gain."""
+    """a^H R b*; 0 until it was seen."""
 
     @staticmethod
     def at(
@@ -63,10 +63,9 @@ class Steered:
         subcarriers = observed.over_subcarriers(turn[:, None])[:, 0]
         return Steered(turn, direction, antennas, subcarriers, torch.zeros_like(antennas[:, 0]))
 
-    @property
-    def wave(self) -> Wave:
-        """Turn, direction and gain."""
-        return self.turn, self.direction, self.height
+    def peak(self, observed: Observed) -> Peak:
+        """Where it is, and the gain at which it explains most."""
+        return self.turn, self.direction, self.height / observed.count
 
     def or_higher(self, other: Steered) -> Steered:
         """Of each link, whichever correlates more; this one, if both do alike."""
@@ -99,8 +98,7 @@ def refined(observed: Observed, rest: Rest, wave: Steered, steps: int) -> Steere
         direction = (wave.direction + step[1].clamp(-reach[1], reach[1])).clamp(-1, 1)
         wave = Steered.at(observed, turn, direction)
     seen = rest.seen(wave.antennas[:, None], wave.subcarriers[:, None])[:, 0, 0]
-    best = best.or_higher(replace(wave, height=seen))
-    return replace(best, height=best.height / observed.count)
+    return best.or_higher(replace(wave, height=seen))
 
 
 def _moments(

@@ -64,17 +64,18 @@ class Nomp:
         steering = observed.over_antennas(self.grid.directions(observed)[None])
         active = energy(observed.csi).nonzero()[:, 0]
         for wave in range(self.waves):
+            if not len(active):
+                break
             here = observed[active]
             t, u, g = (s[active, :wave] for s in (turn, direction, gain))
             rest = here.residual(t, u, g) if wave else here.csi
             start = self.grid.highest(rest, here, steering[active])
-            fresh = refined(here, Rest.whole(rest), Steered.at(here, *start), self.steps).wave
+            best = refined(here, Rest.whole(rest), Steered.at(here, *start), self.steps)
+            fresh = best.peak(here)
             kept = self._kept(
                 fresh[2], g, energy(rest), here, None if noise is None else noise[active]
             )
             active = active[kept]
-            if not len(active):
-                break
             found = [
                 torch.cat([s, f[:, None]], 1)[kept] for s, f in zip((t, u, g), fresh, strict=True)
             ]
@@ -124,7 +125,7 @@ class Nomp:
                 )
                 t, u, a, b = (s[:, wave] for s in (turn, direction, antennas, subcarriers))
                 best = refined(observed, rest, Steered(t, u, a, b, unseen), 1)
-                turn[:, wave], direction[:, wave], gain[:, wave] = best.wave
+                turn[:, wave], direction[:, wave], gain[:, wave] = best.peak(observed)
                 antennas[:, wave], subcarriers[:, wave] = best.antennas, best.subcarriers
             gain = observed.solved(antennas, subcarriers, everyone)
         return turn, direction, gain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -14,8 +15,8 @@ from radiofix.types import Sounding
 
 _BLOCK = {"cpu": 256, "cuda": 1024}
 """Links that are worked on at a time."""
-_PROFILES = 8
-"""Of which the whole grid is looked at together on a CPU: what fits its cache."""
+_ON_GRID = 8
+"""Links whose whole grid is looked at together on a CPU: what fits its cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Grid:
             steering: over the antennas, of `directions`.
         """
         delays = self.finer * residual.shape[2]
-        fits = _PROFILES if residual.device.type == "cpu" else len(residual)
+        fits = _ON_GRID if residual.device.type == "cpu" else len(residual)
         peak = torch.cat(
             [
                 self._peak(*(t[start : start + fits] for t in (residual, steering, observed.step)))
@@ -139,11 +140,16 @@ class Omp:
         return observed.waves(turn, direction, gain)
 
 
-def blocks(sounding: Sounding) -> list[slice]:
-    """Links that are worked on at a time, for the sake of cache and memory."""
+def blocks(sounding: Sounding, fits: Mapping[str, int] = _BLOCK) -> list[slice]:
+    """Links that are worked on at a time, for the sake of cache and memory.
+
+    Args:
+        sounding: at least one link.
+        fits: how many, by the kind of device; unknown ones take as many as CUDA.
+    """
     if not len(sounding):
         raise ValueError("there are no waves in 0 links: give at least one")
-    count = _BLOCK.get(sounding.csi.device.type, _BLOCK["cuda"])
+    count = fits.get(sounding.csi.device.type, fits["cuda"])
     return [slice(start, start + count) for start in range(0, len(sounding), count)]
 
 

@@ -36,7 +36,10 @@ class Latent:
     def seen(
         self, csi: Complex[Tensor, "link antenna subcarrier"], sounding: Sounding
     ) -> Complex[Tensor, "link antenna subcarrier"]:
-        """CSI of the sounding's links as the encoder saw it: what can be asked of the latent."""
+        """CSI of the sounding's links as the encoder saw it: what can be asked of the latent.
+
+        Of a comb it is the pilots, not what an encoder takes to lie between them.
+        """
         return csi if self.wave is None else from_wave(csi, sounding, self.wave)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Complex, Float, Shaped
+import torch.nn.functional as F
+from jaxtyping import Bool, Complex, Float, Int, Shaped
 from torch import Tensor
 
 WIDEST = 16
@@ -17,55 +18,65 @@ def bridged(
 ) -> Complex[Tensor, "link antenna subcarrier"]:
     """CSI that was seen on a comb along the band, as of NR's SRS, with what lies between pilots.
 
-    Each subcarrier is the mean of the pilots beside it, which is near the truth where a channel
-    varies slowly over the band: seen from its strongest wave. Links without a comb stay as they
-    are, and those whose antennas are in a comb too: over half a wavelength apart these see several
-    directions alike, and a network does better to see the gaps.
+    Each subcarrier, a pilot's own as well, becomes the mean of the pilots within a step of it. That
+    is near the truth where a channel varies slowly over the band: seen from its strongest wave.
+    Links without a comb stay as they are, and those whose antennas are in a comb too: over half a
+    wavelength apart these see several directions alike, and a network does better to see the gaps.
 
     Args:
         csi: with its strongest wave's delay taken off; zeros where nothing was observed.
     """
-    seen = csi != 0
-    if bool(seen.all()):
+    if bool((csi != 0).all()):
         return csi
-    weights = bridges(seen.to(csi.real.dtype))
-    real, imaginary = (part @ weights.mT for part in torch.view_as_real(csi).unbind(-1))
-    return torch.complex(real, imaginary)
+    return torch.complex(*bridged_parts(*torch.view_as_real(csi).unbind(-1)))
 
 
-def bridges(
-    seen: Float[Tensor, "link antenna subcarrier"],
-) -> Float[Tensor, "link subcarrier subcarrier"]:
-    """Weights by which pilots (columns) make each subcarrier (rows); 0 where none is near.
+def bridged_parts(
+    real: Float[Tensor, "link antenna subcarrier"],
+    imaginary: Float[Tensor, "link antenna subcarrier"],
+) -> tuple[
+    Float[Tensor, "link antenna subcarrier"],
+    Float[Tensor, "link antenna subcarrier"],
+]:
+    """`bridged` without a complex number; neither branch nor shape depends on what was seen."""
+    seen = (real != 0) | (imaginary != 0)
+    whole = _comb(seen.any(2)) == 1
+    step = torch.where(whole, _comb(seen.any(1)), 1)
+    planes = torch.stack([real, imaginary, seen.to(real.dtype)], 1)
+    beside = F.pad(planes, (WIDEST, WIDEST))
+    total = torch.zeros_like(planes)
+    for offset in range(-WIDEST, WIDEST + 1):
+        bell = torch.exp(-0.5 * (offset / (_REACH * step)).square())
+        counts = (step > abs(offset)) | ((step == abs(offset)) & (step > 1))
+        weight = torch.where(counts, bell, 0.0).to(real.dtype)[:, None, None, None]
+        start = WIDEST + offset
+        total = total + weight * beside[..., start : start + planes.shape[3]]
+    total_real, total_imaginary, near = total.unbind(1)
+    near = torch.where(near > 0, near, 1.0)
+    return total_real / near, total_imaginary / near
 
-    Args:
-        seen: 1 where something was observed, else 0.
-    """
-    along = seen.amax(1)
-    whole = comb_step(seen.amax(2), WIDEST) == 1
-    step = comb_step(along, WIDEST) * whole + ~whole
-    place = torch.arange(seen.shape[2], device=seen.device).to(seen.dtype)
-    apart = (place[:, None] - place) / step.to(seen.dtype)[:, None, None]
-    bell = torch.exp(-0.5 * (apart / _REACH).square())
-    alone = (apart == 0).to(seen.dtype)
-    weights = torch.where(step[:, None, None] > 1, bell, alone) * along[:, None]
-    return weights / weights.sum(-1, keepdim=True).clamp(min=1e-20)
+
+def comb_step(seen: Bool[Tensor, "link place"]) -> Float[Tensor, " link"]:
+    """The largest step on which all observed places of a link lie; 1: no comb."""
+    return _largest(seen, max(1, seen.shape[1] // 2 - 1)).double()
 
 
-def comb_step(seen: Shaped[Tensor, "link place"], widest: int | None = None) -> Tensor:
-    """The largest step on which all observed places of a link lie; 1: no comb.
-
-    Args:
-        seen: not 0 where a place was observed.
-        widest: step that is looked for; None: half of the places.
-    """
-    seen = seen != 0
+def _comb(seen: Bool[Tensor, "link place"]) -> Int[Tensor, " link"]:
+    """Step of a comb whose neighbours are nowhere further apart than `WIDEST`; 1: there is none."""
+    step = _largest(seen, WIDEST)
     places = seen.shape[1]
-    index = torch.arange(places, device=seen.device)
+    next_ = torch.arange(places, device=seen.device) + step[:, None]
+    followed = seen.gather(1, next_.clamp(max=places - 1)) & (next_ < places)
+    # Of a wider comb a divisor fits as well, but no two pilots are so near.
+    return torch.where((seen & followed).any(-1), step, 1)
+
+
+def _largest(seen: Shaped[Tensor, "link place"], widest: int) -> Int[Tensor, " link"]:
+    """The largest step up to a widest on which all observed places lie."""
+    index = torch.arange(seen.shape[1], device=seen.device)
     first = seen.to(torch.uint8).argmax(-1)
-    last = max(1, places // 2 - 1) if widest is None else widest
-    step = torch.arange(1, last + 1, device=seen.device)
+    step = torch.arange(1, widest + 1, device=seen.device)
     # A step fits where no observed place lies beside it.
     off = (index[None, None] - first[:, None, None]) % step[None, :, None] != 0
     fits = ~(off & seen[:, None]).any(-1) & (seen.sum(-1) > 1)[:, None]
-    return torch.where(fits, step, 1).amax(-1).double()
+    return torch.where(fits, step, 1).amax(-1)

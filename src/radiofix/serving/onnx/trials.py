@@ -45,6 +45,7 @@ CASES = (
     Case(20e6, 8, 64, Pilots()),
     Case(10e6, 13, 52, Pilots()),
     Case(50e6, 64, 256, srs_pilots(2)),
+    Case(10e6, 32, 128, srs_pilots(8, 5)),
 )
 """At 10 and 50 MHz, whole and in combs, arrays and bands that fill no whole patches."""
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from radiofix.physics.gaps import bridges
+from radiofix.physics.gaps import bridged_parts
 from radiofix.physics.presence import beyond_chance
 from radiofix.physics.strongest import FINER
 from radiofix.types import SPEED_OF_LIGHT
@@ -150,8 +150,7 @@ def from_wave(sounding: RealSounding, wave: RealWave) -> RealSounding:
 
 def bridged(sounding: RealSounding) -> RealSounding:
     """`radiofix.physics.gaps.bridged`."""
-    weights = bridges(sounding.seen).transpose(1, 2)
-    real, imaginary = sounding.real @ weights, sounding.imaginary @ weights
+    real, imaginary = bridged_parts(sounding.real, sounding.imaginary)
     return dataclasses.replace(sounding, real=real, imaginary=imaginary)
 
 
