@@ -100,6 +100,11 @@ def test_combs_cost_what_was_measured():
         every = {1: "subcarrier", 2: "second", 4: "fourth", 8: "eighth"}[row["every_subcarrier"]]
         figures = [row[k][q] for k in ("bridged", "gaps") for q in ("mean", "median", "p90")]
         assert f"| {every} | {' | '.join(f'{f:.2f}' for f in figures)} |" in page
+    noisy = [row["bridged"] for row in result("combs.json")["noisy"]["rows"]]
+    every, eighth = (f"{row['mean']:.2f} and {row['median']:.2f} m" for row in noisy)
+    assert (
+        f"{every} at the mean and the median with every pilot, {eighth} with every eighth" in page
+    )
     one, four, eight = (
         f"{row['mean']:.1f} and {row['median']:.2f} m"
         for row in result("combs.json")["cities"]["rows"]
