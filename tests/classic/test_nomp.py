@@ -148,3 +148,11 @@ def test_impossible_settings_are_refused_in_a_line():
         Nomp(waves=0)
     with pytest.raises(ValueError, match="false_alarm must be between 0 and 1, got 1"):
         Nomp(false_alarm=1.0)
+
+
+def test_links_of_nothing_but_zeros_have_no_wave():
+    sounding = CHANNEL.sound(single_waves(3), noisy())
+    waves = Nomp()(sounding.with_csi(torch.zeros_like(sounding.csi)))
+    assert len(waves) == 3
+    assert not bool(waves.present.any())
+    assert bool(waves.delay.isfinite().all() & waves.direction.isfinite().all())
