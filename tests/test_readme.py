@@ -111,6 +111,8 @@ def test_combs_cost_what_was_measured():
     )
     told = f"{one} off at the\nmean and the median with every pilot, {four} with every fourth, "
     assert f"{told}{eight} with every eighth" in page
+    joined = [row["joined"]["mean"] for row in result("combs.json")["cities"]["rows"]]
+    assert "{:.1f}, {:.1f} and {:.1f} m at the mean.".format(*joined) in page
 
 
 def test_what_250_labels_give_is_as_measured():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Complex, Float, Int, Shaped
 from torch import Tensor
 
 WIDEST = 16
 """Step of the widest comb that is bridged."""
+_AT_ONCE = 2**25
+"""Weights of links that are bridged together: what memory bears where bands are wide."""
 _REACH = 0.5
 """Deviation of the bell by which pilots count for what lies beside them [steps]."""
 
@@ -28,7 +29,9 @@ def bridged(
     """
     if bool((csi != 0).all()):
         return csi
-    return torch.complex(*bridged_parts(*torch.view_as_real(csi).unbind(-1)))
+    pieces = torch.split(csi, max(1, _AT_ONCE // csi.shape[2] ** 2))
+    parts = [bridged_parts(*torch.view_as_real(piece).unbind(-1)) for piece in pieces]
+    return torch.cat([torch.complex(*both) for both in parts])
 
 
 def bridged_parts(
@@ -43,14 +46,14 @@ def bridged_parts(
     whole = _comb(seen.any(2)) == 1
     step = torch.where(whole, _comb(seen.any(1)), 1)
     planes = torch.stack([real, imaginary, seen.to(real.dtype)], 1)
-    beside = F.pad(planes, (WIDEST, WIDEST))
-    total = torch.zeros_like(planes)
-    for offset in range(-WIDEST, WIDEST + 1):
-        bell = torch.exp(-0.5 * (offset / (_REACH * step)).square())
-        counts = (step > abs(offset)) | ((step == abs(offset)) & (step > 1))
-        weight = torch.where(counts, bell, 0.0).to(real.dtype)[:, None, None, None]
-        start = WIDEST + offset
-        total = total + weight * beside[..., start : start + planes.shape[3]]
+    place = torch.arange(real.shape[2], device=real.device)
+    bell = torch.exp(-0.5 * (place / (_REACH * step[:, None])).square())
+    # Without a comb a subcarrier is its own pilot, and beside it there is none.
+    counts = (place < step[:, None]) | ((place == step[:, None]) & (step > 1)[:, None])
+    weight = torch.where(counts, bell, 0.0).to(real.dtype)
+    # By how far apart two subcarriers are.
+    weights = weight[:, (place[:, None] - place).abs()]
+    total = torch.unflatten(planes.flatten(1, 2) @ weights, 1, (3, -1))
     total_real, total_imaginary, near = total.unbind(1)
     near = torch.where(near > 0, near, 1.0)
     return total_real / near, total_imaginary / near
