@@ -206,8 +206,31 @@ def test_a_pretraining_run_is_made_once_and_its_checksum_kept(site):
     weights = site.work / "tiny" / "LWLM-DTI" / "model.safetensors"
     other = {name: tensor + 1 for name, tensor in load_file(weights).items()}
     save_file(other, weights)
-    with pytest.raises(ValueError, match="began with other weights than LWLM-DTI has now"):
-        one.left(one.runs())
+    # Nothing is left to do, so that nothing is said; but nothing more is put beside it.
+    assert one.left(one.runs()) == ()
+    assert bench(site, ["LWLM-DTI"], ["fig10a"]).missing() == {}
+    more = bench(site, ["LWLM-DTI", "kNN"], ["fig10a", "fig8"])
+    assert "began with other weights" in more.missing()["LWLM-DTI"]
+    assert {run.method for run in more.left(more.runs())} == {"kNN"}
+    weights.unlink()
+    more = bench(site, ["LWLM-DTI", "kNN"], ["fig10a", "fig8"])
+    assert "began with weights that are not here" in more.missing()["LWLM-DTI"]
+    assert more.pretrainings() == ()
+
+
+def test_results_of_another_trace_are_told_and_of_other_users_refused(site):
+    small = bench(site, ["kNN"], ["fig10a"])
+    work(small, 1, lambda line: None)
+    assert small.traces == {}
+    place = site.out / small.runs()[0].file
+    content = json.loads(place.read_text())
+    content["made"]["store"]["sha256"]["delay"] = "0" * 64
+    place.write_text(json.dumps(content))
+    assert bench(site, ["kNN"], ["fig10a"]).traces == {"o1": 1}
+    content["made"]["store"]["sha256"]["user_position"] = "0" * 64
+    place.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"kNN.*is of another store.*whose user_position"):
+        _ = bench(site, ["kNN"], ["fig10a"]).traces
 
 
 KILLED = """

@@ -29,6 +29,9 @@ def test_mirrored_places_are_counted_apart():
     assert found.mean_near == pytest.approx((1 + 3 + 50) / 3)
     assert found.mean == pytest.approx(405 / 5)
     assert np.isnan(metrics.summary(np.array([60.0])).mean_near)
+    turned = metrics.summary(np.array([1.0, 60.0, 170.0]), "degrees")
+    assert turned.far == pytest.approx(1 / 3)
+    assert turned.mean_near == pytest.approx(30.5)
 
 
 def test_without_errors_there_is_nothing_to_say():

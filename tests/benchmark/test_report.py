@@ -204,7 +204,30 @@ def test_stated_uncertainty_is_told(results):
     part = markdown(gather(results), {}).split("## Stated uncertainty")[1]
     _, rows = table(part, "fig10a: Position from one station")
     assert rows["LWLM, region"] == ["100.0 %", "1.00", "1.50"]
-    assert part.count("LWLM, region") == part.count("**fig") == 1
+    assert part.count("**fig10a") == 1
+
+
+def test_stated_uncertainty_is_told_along_an_axis_too(results):
+    part = markdown(gather(results), {}).split("## Stated uncertainty")[1]
+    head, _ = table(part, "fig10c: Position from one station by bandwidth")
+    assert head[:2] == ["method, split", "bandwidth [MHz]"]
+    rows = [line for line in part.splitlines() if line.startswith("| LWLM, region | 30 |")]
+    assert rows == ["| LWLM, region | 30 | 100.0 % | 1.00 | 1.50 |"]
+
+
+def test_a_method_is_weighed_where_it_is_asked_of_the_fewest_stations(results):
+    (one,) = BY_NAME["fig10a"].at("region")
+    (four,) = BY_NAME["fig11a"].at("region")
+    for name, points in (("NOMP", (one, four)), ("OMP-weighted", (four,))):
+        for point in points:
+            lesson = replace(point.lesson, labels=0)
+            tests = (Tried(point.test, np.ones(300), 3.0 * len(lesson.stations), None),)
+            run = Run(name, lesson, 0)
+            outcomes.write(results, Outcome(run, 0, tests, None, 30.0, None, None, MADE))
+    ((head, rows),) = _costs_of(results)
+    told = {name: dict(zip(head[1:], row, strict=True)) for name, row in rows.items()}
+    assert (told["NOMP"]["stations"], told["NOMP"]["ms a fix"]) == ("1", "3.00")
+    assert (told["OMP-weighted"]["stations"], told["OMP-weighted"]["ms a fix"]) == ("4", "12.00")
 
 
 def test_parameters_that_learn_stand_beside_all_of_them_once_they_are_counted(results):
@@ -220,7 +243,7 @@ def test_parameters_that_learn_stand_beside_all_of_them_once_they_are_counted(re
 
 
 def _costs_of(results):
-    return [table(markdown(gather(results), {}), "As run here for one station")]
+    return [table(markdown(gather(results), {}), "**A fix**")]
 
 
 def test_the_page_asks_the_network_for_nothing(results, capsys):

@@ -13,8 +13,9 @@ from scipy.spatial import KDTree
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], float]
 
-FAR = 50.0
-"""Errors above are places mirrored up or down the street, told apart from the others [m]."""
+FAR = {"m": 50.0, "degrees": 90.0}
+"""By the unit: errors above are places or directions mirrored up or down the street, told apart
+from the others."""
 HELD = 0.9
 """Probability of the stated ellipses that are looked at."""
 
@@ -35,7 +36,7 @@ class Summary:
     within_3: float
     """Share of errors of at most 3."""
     far: float
-    """Share of errors above `FAR`."""
+    """Share of errors above the unit's `FAR`."""
     mean_near: float
     """Mean of the others; NaN where there are none."""
 
@@ -52,12 +53,13 @@ class Calibration:
     """Median radius of the circle as large as the 90 % ellipse [m]."""
 
 
-def summary(error: Array) -> Summary:
-    """Of the errors of all users (and seeds) together."""
+def summary(error: Array, unit: str = "m") -> Summary:
+    """Of the errors of all users (and seeds) together, in a unit."""
     if not len(error):
         raise ValueError("there is nothing to say of 0 errors: give at least one")
     p50, p67, p80, p90, p95 = np.quantile(error, [0.5, 0.67, 0.8, 0.9, 0.95]).tolist()
-    near = error[error <= FAR]
+    far = FAR[unit]
+    near = error[error <= far]
     return Summary(
         mean=mean(error),
         rmse=float(np.sqrt(np.mean(error**2))),
@@ -68,7 +70,7 @@ def summary(error: Array) -> Summary:
         p95=p95,
         within_1=share_within(error, 1.0),
         within_3=share_within(error, 3.0),
-        far=1 - share_within(error, FAR),
+        far=1 - share_within(error, far),
         mean_near=mean(near) if len(near) else math.nan,
     )
 

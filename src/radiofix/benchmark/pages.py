@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from statistics import median
@@ -12,7 +13,9 @@ from radiofix.benchmark.blocks import Block, Bullets, Code, Heading, Picture, Ta
 from radiofix.benchmark.contrasts import contrast
 from radiofix.benchmark.digest import digest
 from radiofix.benchmark.figures import Cell, Figure
+from radiofix.benchmark.metrics import FAR
 from radiofix.benchmark.report import Report
+from radiofix.benchmark.runs.outcomes import Outcome
 from radiofix.benchmark.runs.printed import Printed
 from radiofix.benchmark.runs.protocols import RANDOM
 
@@ -25,8 +28,9 @@ LIMITED = (
 )
 INTERVALS = (
     "In brackets: 95 % of the values when seeds and users are drawn again, on the split region "
-    "whole squares of users, who err alike: there are few of them. Far: errors over 50 m, "
-    "mostly places mirrored up or down the street; mean near: the mean of the others; u: "
+    "whole squares of users, who err alike: there are few of them, and where several stations are "
+    "asked one by one, whole stations. Far: errors over 50 m or 90°, mostly places or directions "
+    "mirrored up or down the street; mean near: the mean of the others; u: "
     "sin(zenith) sin(azimuth - yaw), which is what a line array measures."
 )
 CONTRASTED = (
@@ -155,8 +159,8 @@ def _distribution(figure: Figure, split: str) -> Table:
         *((title, number(name)) for title, name in _NUMBERS),
         ("within 1 m", share("within_1")),
         ("within 3 m", share("within_3")),
-        ("far", share("far")),
-        ("mean near", lambda cell: _plain(cell.summary.mean_near) if metres else None),
+        ("far", lambda cell: f"{100 * cell.summary.far:.1f} %"),
+        ("mean near", lambda cell: _plain(cell.summary.mean_near)),
         ("u, 50 %", lambda c: None if c.direction is None else f"{c.direction:.4f}"),
         ("labels", lambda cell: f"{cell.labels:,}"),
         ("seeds", lambda cell: str(len(cell.seeds))),
@@ -187,7 +191,7 @@ def _one(papers: Sequence[Printed], statistic: str) -> str | None:
     """The paper's number of a statistic."""
     found = [p for p in papers if p.statistic == statistic]
     share = statistic.startswith("within")
-    return next((f"{100 * p.low:.1f} %" if share else str(p) for p in found), None)
+    return next((f"{100 * p.low:.4g} %" if share else str(p) for p in found), None)
 
 
 def _contrasts(figure: Figure) -> list[Block]:
@@ -252,7 +256,7 @@ def _by_method(figure: Figure, split: str, read: Read) -> list[list[str]]:
 
 
 def _any_far(figure: Figure, split: str) -> bool:
-    return figure.protocol.unit == "m" and any(c.summary.far for c in figure.at(split))
+    return any(cell.summary.far for cell in figure.at(split))
 
 
 def _far(figure: Figure, split: str) -> Table:
@@ -262,7 +266,9 @@ def _far(figure: Figure, split: str) -> Table:
         near = _plain(cell.summary.mean_near)
         return ", ".join([f"{100 * cell.summary.far:.1f} %", *([near] if near else [])])
 
-    caption = f"Split {split}: share of errors over 50 m, and the mean of the others in m"
+    unit = figure.protocol.unit
+    told = f"share of errors over {FAR[unit]:g} {unit}, and the mean of the others in {unit}"
+    caption = f"Split {split}: {told}"
     return Table(caption, _axis(figure), _by_method(figure, split, both))
 
 
@@ -327,7 +333,7 @@ def _made(report: Report) -> list[Block]:
             Heading("How it was made", anchor="made"),
             Code("\n".join(report.asked["commands"])),
         ]
-    stores = {str(o.made["store"]["name"]) for o in done}
+    stores = Counter((str(o.made["store"]["name"]), _trace(o)) for o in done)
     versions, machines = (
         {", ".join(f"{k} {v}" for k, v in sorted(o.made[part].items())) for o in done}
         for part in ("versions", "machine")
@@ -347,7 +353,10 @@ def _made(report: Report) -> list[Block]:
         Bullets(
             [
                 f"seeds: {', '.join(str(s) for s in sorted({o.run.seed for o in done}))}",
-                *(f"store: {text}" for text in sorted(stores)),
+                *(
+                    f"store: {name}{trace}, {count} runs"
+                    for (name, trace), count in sorted(stores.items())
+                ),
                 *(f"versions: {text}" for text in sorted(versions)),
                 *(f"machine: {text}" for text in sorted(machines)),
                 f"time: {sum(seconds) / 3600:.2f} h in all, {median(seconds):.0f} s a run at the "
@@ -362,3 +371,9 @@ def _made(report: Report) -> list[Block]:
             ]
         ),
     ]
+
+
+def _trace(outcome: Outcome) -> str:
+    """By which its channels are told from those that another processor traced."""
+    sums = outcome.made["store"].get("sha256") or {}
+    return f", delays {sums['delay'][:8]}" if "delay" in sums else ""

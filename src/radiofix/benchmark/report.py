@@ -207,7 +207,7 @@ def _cell(
         interval=metrics.interval(
             errors, statistic, DRAWS, squares=None if squares is None else list(squares.values())
         ),
-        summary=metrics.summary(np.concatenate(errors)),
+        summary=metrics.summary(np.concatenate(errors), protocol.unit),
         seeds=tuple(answers),
         labels=first.labels,
         nearest_label=float(np.mean(away)) if away else None,

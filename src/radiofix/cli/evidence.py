@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TOYS = "towns"
 """Folder of the made-up stores of smoke."""
+RECIPES = Path("recipes")
 
 
 def add_command_to(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -76,7 +77,7 @@ def _add_arguments(command: argparse.ArgumentParser, stores: str) -> None:
         action="store_true",
         help="what runs begin with is kept in OUT, at half precision: to go on elsewhere",
     )
-    command.add_argument("--recipes", type=Path, default=Path("recipes"))
+    command.add_argument("--recipes", type=Path, default=RECIPES)
     command.add_argument(
         "--pretrained", default="radiofix-nano", help="what radiofix-nano is fine-tuned from"
     )
@@ -308,6 +309,11 @@ def _plan(bench: Bench, processes: int) -> str:
     if waiting:
         lines.append(f"before them, pretraining of {', '.join(n.name for n in waiting)}")
     lines += [f"{name} is left out: {why}" for name, why in bench.missing().items()]
+    lines += [
+        f"{count} runs that are done are of another trace of {name}: the same users, whose "
+        "channels another processor rounded"
+        for name, count in bench.traces.items()
+    ]
     bare = [name for name in agenda.stores if name not in bench.site.stores]
     if bare:
         lines.append(f"figures of {', '.join(bare)} are left out: no such store is given")
@@ -344,6 +350,8 @@ def _command(options: argparse.Namespace) -> str:
     more = [f"{name}={_name(path)}" for name, path in key_values(options.stores).items()]
     parts += [f"--stores {' '.join(more)}"] if more else []
     parts += ["--keep"] if options.keep else []
+    parts += [] if options.device == "cpu" else [f"--device {options.device}"]
+    parts += [] if options.recipes == RECIPES else [f"--recipes {_name(options.recipes)}"]
     parts.append(f"--processes {options.processes}")
     return " ".join(parts)
 

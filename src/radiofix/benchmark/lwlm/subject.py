@@ -29,7 +29,9 @@ SUBJECT = Subject(
     caution=(
         "The scene is our rebuild of O1, not the paper's ray tracing, so the paper's numbers "
         "stand beside ours for orientation; what carries a claim are rows of one table, which saw "
-        "the same channels. The split region, where test users are far from labelled ones, is the "
+        "the same channels (of a store that two processors traced, where its runs are told apart "
+        "under How it was made, the same users and channels that are rounded differently). "
+        "The split region, where test users are far from labelled ones, is the "
         "headline. The paper's numbers are of a random split, whose test users stand among "
         "labelled ones: the distance to the nearest label stands beside. A star marks a number "
         "worked back from a percentage in the paper's text, a range what such a percentage leaves "

@@ -24,5 +24,10 @@ class Printed:
 
     def __str__(self) -> str:
         """For a table; a star says that it was worked back."""
-        value = f"{self.low:.2f}" if self.low == self.high else f"{self.low:.2f} to {self.high:.2f}"
-        return value + ("*" if self.worked_back else "")
+        ends = dict.fromkeys([self.low, self.high])
+        return " to ".join(map(self._told, ends)) + ("*" if self.worked_back else "")
+
+    def _told(self, value: float) -> str:
+        """With the digits that the paper prints, two at least."""
+        printed = len(repr(value).partition(".")[2])
+        return f"{value:.{2 if self.worked_back else max(2, printed)}f}"

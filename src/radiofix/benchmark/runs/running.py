@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -29,6 +30,14 @@ from radiofix.data.splits import squares
 from radiofix.data.store import open_paths
 from radiofix.training.checkpoints import provenance
 
+CHANNELS = frozenset(
+    [
+        *("delay", "gain", "interactions", "diffracted"),
+        *("station_azimuth", "station_zenith", "user_azimuth", "user_zenith"),
+    ]
+)
+"""Of a store's arrays, what another processor traces a little differently."""
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -47,13 +56,35 @@ class Bench:
         return self.site.agenda.protocols if self.chosen is None else self.chosen
 
     def missing(self) -> dict[str, str]:
-        """Methods that cannot be run here, and why."""
+        """Methods that cannot be run here, or not on, and why."""
         lacks = {method.name: self._lacks(method) for method in self.methods}
-        return {name: why for name, why in lacks.items() if why is not None}
+        strange = {method: why for (method, _), why in self.strange.items()}
+        return {**{name: why for name, why in lacks.items() if why is not None}, **strange}
 
     def able(self) -> tuple[Method, ...]:
         """Methods that can."""
-        return tuple(m for m in self.methods if self._lacks(m) is None)
+        return tuple(method for method in self.methods if self._lacks(method) is None)
+
+    @cached_property
+    def strange(self) -> dict[tuple[str, int], str]:
+        """Methods and seeds that have runs here of other weights than they would go on with."""
+        by_name = {method.name: method for method in self.able()}
+        runs: dict[tuple[str, int], list[Run]] = {}
+        for run in dict.fromkeys((*self.searches(), *self.runs())):
+            runs.setdefault((run.method, run.seed), []).append(run)
+        found = {key: self._estranged(by_name[key[0]], runs[key]) for key in runs}
+        return {key: why for key, why in found.items() if why is not None}
+
+    @cached_property
+    def traces(self) -> dict[str, int]:
+        """Runs that are done on another trace of a store: the same users, other roundings."""
+        others = Counter(
+            run.lesson.users.store
+            for run in dict.fromkeys((*self.searches(), *self.runs()))
+            for outcome in (outcomes.read(self.site.out, run),)
+            if outcome is not None and traced_anew(outcome, self.site)
+        )
+        return dict(others)
 
     def pretrainings(self) -> tuple[Preparation, ...]:
         """What runs that are left begin with and that is not there yet, in order."""
@@ -84,15 +115,12 @@ class Bench:
     def left(self, runs: Iterable[Run]) -> tuple[Run, ...]:
         """Those that have no outcome, or none to all that is asked now."""
         by_name = {method.name: method for method in self.able()}
-        starts: dict[tuple[str, int], str | None] = {}
-        missing = []
-        for run in runs:
-            outcome = outcomes.read(self.site.out, run)
-            if outcome is None or not answers_all(by_name[run.method], outcome, self.site):
-                missing.append(run)
-            if outcome is not None:
-                self._expect_same_start(by_name[run.method], outcome, starts)
-        return tuple(missing)
+        return tuple(
+            run
+            for run in runs
+            if (run.method, run.seed) not in self.strange
+            and not is_done(by_name[run.method], run, self.site)
+        )
 
     def stages(self) -> Iterator[tuple[Job, ...]]:
         """What is to be done, in stages: each may need what the one before has left."""
@@ -118,21 +146,48 @@ class Bench:
             if all(p.ready(self.site) for p in preparations(by_name[run.method], run.seed))
         )
 
-    def _expect_same_start(
-        self, method: Method, outcome: Outcome, starts: dict[tuple[str, int], str | None]
-    ) -> None:
-        """Refuses an outcome of other weights; `starts` are those that are known already."""
-        run = outcome.run
-        if not isinstance(method, Network) or not method.pretrained(self.site, run.seed):
-            return
-        key = (run.method, run.seed)
-        if key not in starts:
-            starts[key] = method.fingerprint(self.site, run.seed)
-        if outcome.start != starts[key]:
-            raise ValueError(
-                f"{self.site.out / run.file} began with other weights than {run.method} has now: "
-                "give another --out, or the same --work and --pretrained"
-            )
+    def _estranged(self, method: Method, runs: Sequence[Run]) -> str | None:
+        """Why a method that still has something to do must not go on here."""
+        if not isinstance(method, Network) or all(is_done(method, r, self.site) for r in runs):
+            return None
+        reasons = (self._of_other_weights(method, run) for run in runs)
+        return next((why for why in reasons if why is not None), None)
+
+    def _of_other_weights(self, method: Network, run: Run) -> str | None:
+        outcome = outcomes.read(self.site.out, run)
+        if outcome is None or outcome.start is None:
+            return None
+        mend = "give another --out, or the same --work and --pretrained"
+        if not method.pretrained(self.site, run.seed):
+            return f"{run.file} began with weights that are not here: {mend}"
+        if outcome.start == method.fingerprint(self.site, run.seed):
+            return None
+        return f"{run.file} began with other weights: {mend}"
+
+
+def is_done(method: Method, run: Run, site: Site) -> bool:
+    """Whether a run has an outcome that answers all that is asked now."""
+    outcome = outcomes.read(site.out, run)
+    return outcome is not None and answers_all(method, outcome, site)
+
+
+def traced_anew(outcome: Outcome, site: Site) -> bool:
+    """Whether an outcome is of another trace of the store that is given: of the same users.
+
+    Raises:
+        ValueError: it is of other users.
+    """
+    store = site.store(outcome.run.lesson.users)
+    mine: Mapping[str, str] = open_paths(store).attributes.get("sha256") or {}
+    its: Mapping[str, str] = (outcome.made.get("store") or {}).get("sha256") or {}
+    other = {name for name in mine.keys() & its.keys() if mine[name] != its[name]}
+    moved = sorted(other - CHANNELS)
+    if moved:
+        raise ValueError(
+            f"{site.out / outcome.run.file} is of another store than {store}, whose {moved[0]} "
+            "differs: give another --out, or the store that it is of"
+        )
+    return bool(other)
 
 
 def answers_all(method: Method, outcome: Outcome, site: Site) -> bool:
