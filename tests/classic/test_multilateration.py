@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.optimize import least_squares
 
 from radiofix.classic.multilateration import Heard, Trust, multilaterate
 from radiofix.physics.rotation import rotation
@@ -171,3 +173,62 @@ def test_the_covariance_is_the_geometrys():
 def test_deviations_that_mean_nothing_are_refused(wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
         Trust(**wrong)
+
+
+def noisy(place, deviations, seed=1):
+    """What stations hear of users with errors of these deviations, and that they are so large."""
+    exact, generator = heard(place), torch.Generator().manual_seed(seed)
+    metres, cosines = (d * torch.ones_like(exact.range) for d in deviations)
+
+    def error(deviation):
+        return deviation * torch.randn(deviation.shape, generator=generator, dtype=torch.float64)
+
+    return Heard(
+        exact.range + error(metres),
+        exact.direction + error(cosines),
+        STATIONS,
+        FACING,
+        metres,
+        cosines,
+    )
+
+
+def test_least_squares_are_those_of_scipy():
+    told = noisy(users(20), (torch.tensor([0.5, 2.0, 0.5, 1.0]), torch.tensor([0.01] * 4)))
+    placed = multilaterate(told, Trust(robust=False), HEIGHT)
+    axis = rotation(FACING)[:, :, 1].numpy()
+    for user, found in enumerate(placed.position):
+
+        def residual(place, user=user):
+            away = np.array([*place, HEIGHT]) - STATIONS.numpy()
+            distance = np.linalg.norm(away, axis=1)
+            late = (told.range[user].numpy() - distance) / told.range_deviation[user].numpy()
+            cosine = (away * axis).sum(1) / distance
+            aside = (told.direction[user].numpy() - cosine) / told.direction_deviation[user].numpy()
+            return np.concatenate([late, aside])
+
+        right = least_squares(residual, found.numpy() + 0.5, xtol=1e-12, ftol=1e-12).x
+        np.testing.assert_allclose(found.numpy(), right, atol=1e-4)
+
+
+def test_ranges_that_are_known_better_weigh_more():
+    place = users()
+    told = noisy(place, (torch.tensor([0.1, 5.0, 0.1, 5.0]), torch.tensor([1.0] * 4)))
+    alike = Heard(told.range, told.direction, STATIONS, FACING)
+    weighed, plain = (multilaterate(h, Trust(robust=False), HEIGHT) for h in (told, alike))
+    assert off(weighed, place).median() < 0.5 * off(plain, place).median()
+
+
+def test_the_covariance_is_that_of_the_errors():
+    place = users(1000)
+    told = noisy(place, (torch.tensor([0.7] * 4), torch.tensor([0.03] * 4)))
+    placed = multilaterate(told, Trust(robust=False), HEIGHT)
+    away = placed.position - place
+    squared = (away * torch.linalg.solve(placed.covariance, away)).sum(-1)
+    assert 0.9 < float(squared.mean() / 2) < 1.1
+
+
+def test_a_deviation_that_is_none_is_refused():
+    told = noisy(users(3), (torch.tensor([1.0, 0.0, 1.0, 1.0]), torch.tensor([0.03] * 4)))
+    with pytest.raises(ValueError, match="deviations must be positive, got 0"):
+        multilaterate(told)

@@ -1,7 +1,8 @@
 """Where several stations together place a user: ranges and directions, robustly joined.
 
 Ways round a corner are too long, never too short, so a range that is longer than the others say
-costs little, a shorter one much; a direction that does not fit costs little either way.
+costs little, a shorter one much; a direction that does not fit costs little either way. Where all
+is believed in (`Trust(robust=False)`), what is found is the weighted least squares.
 """
 
 from __future__ import annotations
@@ -44,10 +45,18 @@ class Heard:
     """Of the stations [m]."""
     orientation: Float[Tensor, "station 3"]
     """Yaw, pitch, roll [rad]."""
+    range_deviation: Float[Tensor, "user station"] | None = None
+    """Of each range, as of a bound at its SNR [m]; None: that of `Trust`, of all alike."""
+    direction_deviation: Float[Tensor, "user station"] | None = None
+    """Of each direction's cosine; None: that of `Trust`."""
 
     def __getitem__(self, users: slice) -> Heard:
         """What is told of some users."""
-        return Heard(self.range[users], self.direction[users], self.position, self.orientation)
+        told = (self.range, self.direction, self.range_deviation, self.direction_deviation)
+        ranges, directions, *deviations = (None if t is None else t[users] for t in told)
+        assert ranges is not None
+        assert directions is not None
+        return Heard(ranges, directions, self.position, self.orientation, *deviations)
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,8 @@ class Trust:
     """Cosines so far apart look alike: the wavelength over the antennas' distance."""
     front: bool = True
     """Whether stations serve only what is in front of them: a line array cannot tell."""
+    robust: bool = True
+    """Whether what does not fit costs little; otherwise its square, as in least squares."""
 
     def __post_init__(self) -> None:
         for name in ("range", "direction", "alias"):
@@ -130,6 +141,10 @@ class _Problem:
         self.trust = trust
         self.range, self.direction = heard.range.double(), heard.direction.double()
         self.has_range, self.has_direction = self.range.isfinite(), self.direction.isfinite()
+        self.certain_of_range = _certainty(self.has_range, heard.range_deviation, trust.range)
+        self.certain_of_direction = _certainty(
+            self.has_direction, heard.direction_deviation, trust.direction
+        )
         self.heard_at_all: Bool[Tensor, " user"] = (self.has_range | self.has_direction).any(-1)
         self.range = self.range.nan_to_num()
         self.direction = self.direction.nan_to_num()
@@ -156,9 +171,12 @@ class _Problem:
     def cost(self, state: Float[Tensor, "user start 3"]) -> Float[Tensor, "user start"]:
         """Robust sum over stations of what does not fit."""
         late, aside, front, aliased, *_ = self._residuals(state)
-        ranges = torch.where(late > 0, late.square().log1p(), late.square())
+        ranges, directions = late.square(), aside.square()
+        if self.trust.robust:
+            ranges = torch.where(late > 0, ranges.log1p(), ranges)
+            directions = directions.log1p()
         behind = _BEHIND * (front < -1.0) if self.trust.front else torch.zeros_like(front)
-        told = (ranges + aside.square().log1p() + behind + _ALIASED * aliased).sum(-1)
+        told = (ranges + directions + behind + _ALIASED * aliased).sum(-1)
         deviation = self.trust.clock_offset
         return told + (state[..., 2] / deviation).square() if deviation else told
 
@@ -183,8 +201,10 @@ class _Problem:
         self, state: Float[Tensor, "user start 3"]
     ) -> tuple[Float[Tensor, "user start 3 3"], Float[Tensor, "user start 3"]]:
         late, aside, _, _, by_range, by_direction = self._residuals(state)
-        weight_range = torch.where(late > 0, 1 / (1 + late.square()), 1.0)
-        weight_direction = 1 / (1 + aside.square())
+        weight_range, weight_direction = torch.ones_like(late), torch.ones_like(aside)
+        if self.trust.robust:
+            weight_range = torch.where(late > 0, 1 / (1 + late.square()), 1.0)
+            weight_direction = 1 / (1 + aside.square())
         slopes = torch.cat([by_range, by_direction], 2)
         weights = torch.cat([weight_range, weight_direction], 2)[..., None]
         residual = torch.cat([late, aside], 2)[..., None]
@@ -214,8 +234,8 @@ class _Problem:
         by_range[..., 2] = -1.0 if self.trust.clock_offset else 0.0
         by_direction = -turning[..., :2] / distance[..., None]
         by_direction = torch.nn.functional.pad(by_direction, (0, 1))
-        at_range = self.has_range[:, None] / self.trust.range
-        at_direction = self.has_direction[:, None] / self.trust.direction
+        at_range = self.certain_of_range[:, None]
+        at_direction = self.certain_of_direction[:, None]
         return (
             late * at_range,
             aside * at_direction,
@@ -224,3 +244,17 @@ class _Problem:
             by_range * at_range[..., None],
             by_direction * at_direction[..., None],
         )
+
+
+def _certainty(
+    there: Bool[Tensor, "user station"],
+    deviation: Float[Tensor, "user station"] | None,
+    usual: float,
+) -> Float[Tensor, "user station"]:
+    """One over the deviation of what was heard, 0 of what was not."""
+    if deviation is None:
+        return there.double() / usual
+    wrong = deviation[there & ~(deviation > 0)]
+    if len(wrong):
+        raise ValueError(f"deviations must be positive, got {float(wrong[0]):g}")
+    return torch.where(there, 1 / deviation.double(), 0.0)
