@@ -53,10 +53,14 @@ class ResNet34(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                # Kernels for channels that lie next to each other are a fifth faster.
+                weight = module.weight.data
+                module.weight.data = weight.contiguous(memory_format=torch.channels_last)
 
     def forward(self, planes: Float[Tensor, "n plane row column"]) -> Latent:
         """The mean of the last feature map, and its cells."""
-        features = self.pool(self.stem(planes).relu())
+        beside = planes.contiguous(memory_format=torch.channels_last)
+        features = self.pool(self.stem(beside).relu())
         for stage in self.stages:
             features = stage(features)
         cells = features.flatten(2).transpose(1, 2)
