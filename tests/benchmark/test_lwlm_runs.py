@@ -216,6 +216,9 @@ def test_a_pretraining_run_is_made_once_and_its_checksum_kept(site):
     more = bench(site, ["LWLM-DTI", "kNN"], ["fig10a", "fig8"])
     assert "began with weights that are not here" in more.missing()["LWLM-DTI"]
     assert more.pretrainings() == ()
+    # All seeds begin with that one run: none of them has it made anew.
+    seeds = replace(site, scale=replace(site.scale, seeds=(0, 1)))
+    assert bench(seeds, ["LWLM-DTI"], ["fig10a"]).pretrainings() == ()
 
 
 def test_results_of_another_trace_are_told_and_of_other_users_refused(site):

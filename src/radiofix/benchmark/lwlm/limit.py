@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ class Limit:
 
     def lacks(self, site: Site) -> str | None:
         """A dense store: over a thin one each user is told by its own channel alone."""
-        away = spacing(open_paths(site.stores["o1"]))
+        away = _spacing(site.stores["o1"])
         if away <= site.scale.grid_spacing:
             return None
         most = site.scale.grid_spacing
@@ -90,6 +91,11 @@ class Limit:
             return Estimate(found.position)
 
         return Learned(answer)
+
+
+@lru_cache(maxsize=8)
+def _spacing(path: str) -> float:
+    return spacing(open_paths(path))
 
 
 def spacing(store: PathStore) -> float:

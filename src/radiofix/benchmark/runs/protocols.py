@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from radiofix.benchmark.runs.lessons import Lesson, Trial
 from radiofix.benchmark.runs.scales import Scale
@@ -46,7 +47,7 @@ class Protocol:
         """The points on a split."""
         return tuple(replace(p, lesson=replace(p.lesson, split=split)) for p in self.points)
 
-    @property
+    @cached_property
     def every(self) -> tuple[Point, ...]:
         """The points on all splits, the headline first."""
         return tuple(point for split in self.splits for point in self.at(split))
@@ -110,10 +111,13 @@ class Agenda:
 
     def trials_of(self, lesson: Lesson) -> tuple[Trial, ...]:
         """All that any figure asks a method after a lesson; labels do not change it."""
-        wanted = {
-            point.test: None
-            for protocol in self.protocols
-            for point in protocol.every
-            if replace(point.lesson, labels=lesson.labels) == lesson
-        }
-        return tuple(wanted)
+        return tuple(self._trials.get(replace(lesson, labels=0), ()))
+
+    @cached_property
+    def _trials(self) -> dict[Lesson, dict[Trial, None]]:
+        """The tests of all figures, by the lesson without its labels."""
+        found: dict[Lesson, dict[Trial, None]] = {}
+        for protocol in self.protocols:
+            for point in protocol.every:
+                found.setdefault(replace(point.lesson, labels=0), {})[point.test] = None
+        return found

@@ -58,7 +58,7 @@ class Bench:
     def missing(self) -> dict[str, str]:
         """Methods that cannot be run here, or not on, and why."""
         lacks = {method.name: self._lacks(method) for method in self.methods}
-        strange = {method: why for (method, _), why in self.strange.items()}
+        strange = {name: why for (name, *_), why in self.strange.items()}
         return {**{name: why for name, why in lacks.items() if why is not None}, **strange}
 
     def able(self) -> tuple[Method, ...]:
@@ -66,12 +66,12 @@ class Bench:
         return tuple(method for method in self.methods if self._lacks(method) is None)
 
     @cached_property
-    def strange(self) -> dict[tuple[str, int], str]:
-        """Methods and seeds that have runs here of other weights than they would go on with."""
+    def strange(self) -> dict[Origin, str]:
+        """What methods begin with, where runs here began with other weights; and why."""
         by_name = {method.name: method for method in self.able()}
-        runs: dict[tuple[str, int], list[Run]] = {}
+        runs: dict[Origin, list[Run]] = {}
         for run in dict.fromkeys((*self.searches(), *self.runs())):
-            runs.setdefault((run.method, run.seed), []).append(run)
+            runs.setdefault(origin(by_name[run.method], run), []).append(run)
         found = {key: self._estranged(by_name[key[0]], runs[key]) for key in runs}
         return {key: why for key, why in found.items() if why is not None}
 
@@ -118,7 +118,7 @@ class Bench:
         return tuple(
             run
             for run in runs
-            if (run.method, run.seed) not in self.strange
+            if origin(by_name[run.method], run) not in self.strange
             and not is_done(by_name[run.method], run, self.site)
         )
 
@@ -163,6 +163,15 @@ class Bench:
         if outcome.start == method.fingerprint(self.site, run.seed):
             return None
         return f"{run.file} began with other weights: {mend}"
+
+
+Origin = tuple[str, ...]
+"""A method's name, and those of what its runs of a seed begin with."""
+
+
+def origin(method: Method, run: Run) -> Origin:
+    """Of a run: all of one begin with the same weights."""
+    return (run.method, *(preparation.name for preparation in preparations(method, run.seed)))
 
 
 def is_done(method: Method, run: Run, site: Site) -> bool:
