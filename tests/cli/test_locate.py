@@ -8,15 +8,17 @@ import sys
 
 import numpy as np
 import pytest
+import zarr
 
 from cli.mistakes import mistake
 from miniature import write_miniature
 from radiofix.cli import main
 from radiofix.data.store import open_paths
 from radiofix.models.map_reading import read_map
+from radiofix.serving.locating import open_source
 from radiofix.serving.on_the_map import OnTheMap, map_round
-from radiofix.serving.sites import Site
-from serving.walks import measured, write_hdf5, write_npz
+from radiofix.serving.soundings import Reading
+from serving.walks import measured, small_model, write_hdf5, write_npz
 
 SITE = """
 - {name: west, position: [0, 0, 6], orientation_degrees: 0, carrier_frequency: 3.5e9}
@@ -70,8 +72,25 @@ def test_fixes_are_held_against_the_map_that_is_named(capfd, tmp_path):
     np.testing.assert_allclose(found, expected[:, :2], atol=2e-3)
     moved = np.linalg.norm(found - places[:, :2], axis=1) > 0.01
     assert 0 < moved.sum() < len(moved)
+    bare = write_miniature(tmp_path / "bare.zarr", with_map=False)
     with pytest.raises(ValueError, match="has no map"):
-        map_round(open_paths(write_miniature(tmp_path / "bare.zarr", with_map=False)), Site(()))
+        map_round(open_paths(bare), open_source(store, Reading(bandwidth=2e7)), small_model())
+
+
+def test_a_map_that_the_channels_do_not_bear_out_is_told_of_in_one_line(capfd, tmp_path):
+    store = write_miniature(tmp_path / "mini.zarr")
+    heard = (store, "--bandwidth", "2e7", "--snr-db", "20", "--out", tmp_path / "fixes.csv")
+    moved = write_miniature(tmp_path / "moved.zarr")
+    vertices = zarr.open_group(moved, mode="r+")["map/vertices"]
+    vertices[...] = vertices[...] + [0.0, 6.0, 0.0]
+    for given, told in ((store, ""), (moved, "walls of the map bring two waves of a user")):
+        assert main(["locate", *map(str, heard), "--map", str(given)]) == 0
+        said = capfd.readouterr().err
+        assert told in said
+        assert said.count("\n") == bool(told), said
+    few = (*heard, "--users", "4", "--map", store)
+    assert main(["locate", *map(str, few)]) == 0
+    assert "mini.zarr is not held against the channels" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("suffix", ["csv", "geojson", "json"])

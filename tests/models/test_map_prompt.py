@@ -1,6 +1,7 @@
 """Prompts out of maps: Algorithm 1 against dense algebra, and walls in the station's own frame."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -101,6 +102,23 @@ def test_a_station_that_the_map_does_not_know_is_a_node_of_its_graph():
     graph = prompter.graphs.views(pose)[0]
     assert graph.station.sum() == 3
     assert prompter.graphs.views(POSES)[0].station.sum() == 2
+
+
+def test_of_a_coarse_graph_it_is_told_once_how_far_corners_are_moved():
+    prompter = made(SummedGraphPrompter, most=8)
+    moved = map_graph(street(), most=8).moved
+    told = rf"into 8 vertices, .* by up to {moved:.1f} m: give a larger `most`"
+    with pytest.warns(UserWarning, match=told):
+        prompter(heard())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prompter(heard(POSES[:1]))
+    give_map(prompter, street())
+    with pytest.warns(UserWarning, match=told):
+        prompter(heard())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made(SummedGraphPrompter)(heard())
 
 
 def test_another_map_gives_another_prompt_and_what_was_kept_of_the_old_one_is_forgotten():

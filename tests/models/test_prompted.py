@@ -1,5 +1,7 @@
 """Encoders that are told of the map: nothing of the backbone moves, and the map travels along."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import load, save
@@ -13,6 +15,8 @@ from radiofix.models.map_prompt import ConstantPrompter, SummedGraphPrompter
 from radiofix.models.parts import Part
 from radiofix.models.prompted import PromptedEncoder, ReadingEncoder, updated
 from radiofix.models.radiofix import RadiofixEncoder
+from radiofix.models.sigmap import SigmapEncoder
+from radiofix.models.sigmap_heads import ClassTokenHead, DedicatedHeads, SigmapFusionHead
 from radiofix.models.site_map import give_map
 from radiofix.models.wall_prompt import WallPrompter, WallReader
 from radiofix.training.adaptation import FullTuning, LowRank
@@ -209,3 +213,26 @@ def test_a_reading_encoder_takes_any_encoder_and_starts_as_that_encoder():
         "reader": Part("radiofix.models.wall_prompt.WallReader", {"width": 8}).plain,
     }
     assert Part("radiofix.models.prompted.ReadingParts", parts).build().dim == 16
+
+
+@pytest.mark.parametrize(
+    ("size", "shares"),
+    [
+        ({}, (0.193, 1.22, 4.19, 4.43)),
+        ({"dim": 128, "layers": 5, "heads": 4, "patch": (8, 8)}, (1.15, 4.32, 12.7, 13.3)),
+    ],
+    ids=["published", "laptop"],
+)
+def test_the_shares_that_the_page_states_are_those_of_sigmaps_sizes(size, shares):
+    backbone = SigmapEncoder(**size)
+    dim, four = backbone.dim, range(4)
+    encoder = PromptedEncoder(backbone, SummedGraphPrompter(dim))
+    PromptTuning().adapt(encoder)
+    heads = (ClassTokenHead(dim), DedicatedHeads(four, dim), SigmapFusionHead(four, dim))
+    counts = [updated(Localizer(encoder, head)) for head in heads]
+    found = [counts[0].share, *(count.share_with_head for count in counts)]
+    assert [float(f"{100 * share:.3g}") for share in found] == list(shares)
+    page = (Path(__file__).parents[2] / "docs" / "map-prompts.md").read_text()
+    assert f"{counts[0].teller:,}: {100 * counts[0].share:.2f} %" in page
+    for count in counts[:2]:
+        assert f"{count.learnt:,}: {100 * count.share_with_head:.3g} %" in page

@@ -93,6 +93,23 @@ def test_a_link_without_ripples_or_without_signal_has_the_least_shift() -> None:
     assert row_shift(torch.cat([flat, torch.zeros_like(flat)]), 32).tolist() == [1, 1]
 
 
+def test_where_only_no_shift_is_looked_for_it_is_found() -> None:
+    csi = two_waves([5, -7], 40)
+    assert row_shift(csi, 0, least=0).tolist() == [0, 0]
+    by_hand = [[correlation_by_hand(h, 0)] for h in csi.numpy()]
+    np.testing.assert_allclose(row_correlation(csi, 0).numpy(), by_hand, atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [None, 0.4375])
+def test_of_no_links_nothing_is_hidden(share: float | None) -> None:
+    nobody = two_waves([5], 40)[:0]
+    assert row_correlation(nobody, 32).shape == (0, 65)
+    assert row_shift(nobody, 32).shape == (0,)
+    hidden = CycleMask(share)(nobody, generator())
+    assert hidden.shape == (0, 32, 128)
+    assert hidden.dtype == torch.bool
+
+
 def hidden_by_hand(shift: int, from_antenna: np.ndarray, from_subcarrier: np.ndarray) -> np.ndarray:
     """Eq. 6 for every band by itself: the earliest of those that cover an entry."""
     antennas, subcarriers = len(from_antenna), len(from_subcarrier)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import matplotlib.image
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,8 @@ from matplotlib.figure import Figure
 from radiofix.objectives.cycles import CycleMask, row_shift
 from radiofix.pictures import save
 from radiofix.pictures.masking_view import masking_picture
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def links() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -70,3 +74,18 @@ def test_what_does_not_fit_is_refused_in_one_line() -> None:
         with pytest.raises(ValueError, match=message) as error:
             masking_picture(*wrong)
         assert "\n" not in str(error.value)
+
+
+def test_the_page_shows_bands_of_several_shifts_and_how_to_draw_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (DOCS / "sigmap.md").read_text()
+    kept = DOCS / "pictures" / "sigmap-masks.png"
+    assert f"(pictures/{kept.name})" in page
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(page.split("```python\n")[1].split("```")[0], "sigmap.md", "exec"), names)
+    assert names["shift"].tolist() == [-8, -3, 3, 8]
+    drawn, shown_there = (matplotlib.image.imread(f) for f in (tmp_path / kept.name, kept))
+    assert drawn.shape == shown_there.shape
+    assert np.abs(drawn - shown_there).mean() < 0.01

@@ -260,7 +260,7 @@ def _blocks(
     from radiofix.serving.tracking import Motion, smooth
 
     model = _model(options)
-    outdoors = _outdoors(options, first)
+    outdoors = _outdoors(options, first, model)
 
     def located() -> Iterator[Fixes]:
         yield from locate(model, first.blocks(), device=options.device)
@@ -271,13 +271,13 @@ def _blocks(
     return smooth(fixes, Motion(options.acceleration)) if options.track else fixes
 
 
-def _outdoors(options: argparse.Namespace, first: Source) -> OnTheMap | None:
+def _outdoors(options: argparse.Namespace, first: Source, model: Locates) -> OnTheMap | None:
     if options.map is None:
         return None
     from radiofix.data.store import open_paths
     from radiofix.serving.on_the_map import map_round
 
-    return map_round(open_paths(options.map), first.site)
+    return map_round(open_paths(options.map), first, model)
 
 
 def _model(options: argparse.Namespace) -> Locates:

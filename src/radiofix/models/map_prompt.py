@@ -18,6 +18,8 @@ METRES = 100.0
 """Coordinates of 1 for a network [m]."""
 SAME_PLACE = 0.1
 """A link's station this close to one of the map is that one [m]."""
+MOVED = 3.0
+"""Vertices of a graph that are moved farther than this to be fewer are told of [m]."""
 
 
 class Prompter(nn.Module, ABC):
@@ -94,12 +96,29 @@ def station_poses(
     return distinct, of
 
 
+_TOLD = "told"
+"""Under which it is kept that a map's vertices were told to be moved."""
+
+
 class _Graphs(SiteViews):
     """The graph around each station."""
 
     def __init__(self, radius: float, most: int) -> None:
         super().__init__(radius)
         self.most = most
+
+    def views(self, poses: Float[Tensor, "station 6"]) -> list[Any]:
+        """The graph of each station; of coarse ones it warns once for each map."""
+        graphs = super().views(poses)
+        moved = max((graph.moved for graph in graphs), default=0.0)
+        if moved > MOVED and _TOLD not in self.site.views:
+            self.site.views[_TOLD] = True
+            warnings.warn(
+                f"the map's graph is gathered into {self.most:,} vertices, which moves some of its "
+                f"corners by up to {moved:.1f} m: give a larger `most` to move them less",
+                stacklevel=2,
+            )
+        return graphs
 
     def view(self, near: SiteMap, pose: Float[Tensor, "6"]) -> MapGraph:
         """The graph of what is near, the station itself among its nodes."""

@@ -47,10 +47,10 @@ class MagnitudeAndPhase(Planes):
 class SigmapEncoder(nn.Module):
     """Patches behind a class token, as in a ViT; what was not observed is a learned mask token.
 
-    Appendix B gives the width, 512. Layers, patches and a feed-forward width of four times the
-    width are LWLM's, on whose code the paper builds; blocks are a ViT's. Patches 2*16*512 + 512,
-    mask token 32, class token 512, four blocks of 3,152,384 and the final norm of 1,024 make
-    12,628,000 parameters.
+    Appendix B gives the width, 512. The paper is silent on layers, patches and the feed-forward
+    width; four, 4 x 4 and four times the width are LWLM's, chosen here. Blocks are a ViT's. Patches
+    2*16*512 + 512, mask token 32, class token 512, four blocks of 3,152,384 and the final norm of
+    1,024 make 12,628,000 parameters.
     """
 
     positions: Float[Tensor, "token dim"]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import shapely
 import torch
 from jaxtyping import Int
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from radiofix.models.map_reading import TOUCHING, indoors, outlines
 from radiofix.models.site_map import SiteMap
 
 APART = 1_000.0
@@ -76,7 +78,18 @@ def exchanged(site_map: SiteMap) -> SiteMap:
 
 
 def with_buildings_of(site_map: SiteMap, other: SiteMap) -> SiteMap:
-    """Another site's buildings round these stations, as they lie round their own."""
+    """Another site's buildings round these stations, as they lie round their own.
+
+    Stations may come to stand inside of them, which `read_map` would refuse: see `stations_inside`.
+    """
     by = site_map.stations.mean(0) - other.stations.mean(0)
     moved = other.shifted(by.expand(other.buildings, 3))
     return dataclasses.replace(moved, stations=site_map.stations)
+
+
+def stations_inside(site_map: SiteMap) -> int:
+    """How many stations stand inside buildings."""
+    shapes, levels = outlines(site_map)
+    tree = shapely.STRtree(shapely.buffer(shapes, -TOUCHING))
+    inside, _ = indoors(tree, levels[:, 1], site_map.stations.numpy())
+    return len(np.unique(inside))

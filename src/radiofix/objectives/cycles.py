@@ -80,7 +80,7 @@ def row_shift(
     lag = torch.arange(-furthest, furthest + 1, device=csi.device)
     # Above 0 also where nothing can be compared: then no shift is better than 0.
     between = (like.amax(-1, keepdim=True) - like.amin(-1, keepdim=True)).clamp(min=1e-9)
-    nearest = lag[(like - NEARER * between * lag.abs() / furthest).argmax(-1)]
+    nearest = lag[(like - NEARER * between * lag.abs() / max(1, furthest)).argmax(-1)]
     up = like[:, furthest + least] >= like[:, furthest - least]
     return torch.where(nearest.abs() < least, torch.where(up, least, -least), nearest)
 
@@ -94,8 +94,11 @@ def row_correlation(
     taken from the link's mean, which stays sure of the slope where a band holds less than a ripple.
     Lags go from -furthest to furthest; 0 where nothing can be compared.
     """
-    seen = (csi != 0).double()
     amplitude = csi.abs().double()
+    if not len(csi):
+        # An FFT of nothing is refused.
+        return amplitude.new_zeros(0, 2 * furthest + 1)
+    seen = (csi != 0).double()
     mean = amplitude.sum((1, 2), keepdim=True) / seen.sum((1, 2), keepdim=True).clamp(min=1)
     ripple = (amplitude - mean) * seen
     total = ripple.square().sum((1, 2))[:, None]
@@ -108,7 +111,7 @@ def row_correlation(
     def slid(rows: Tensor, past: Tensor) -> Tensor:
         """Sums over rows and columns of one times the next row of the other, lag by lag."""
         sums = torch.fft.irfft((rows[:, :-1].conj() * past[:, 1:]).sum(1), length)
-        return torch.cat([sums[:, -furthest:], sums[:, : furthest + 1]], -1)
+        return torch.cat([sums[:, length - furthest :], sums[:, : furthest + 1]], -1)
 
     energies = slid(energy, there) * slid(there, energy)
     nothing = flat | (energies <= NOTHING * total.square())
@@ -131,6 +134,8 @@ def cycle_mask(
     of the published numbers; what is hidden first is hidden, until the share is met to the entry.
     """
     links, device = len(shift), generator.device
+    if not links:
+        return torch.zeros(0, antennas, subcarriers, dtype=torch.bool, device=shift.device)
     times = torch.empty(links, antennas + subcarriers, device=device)
     times = times.exponential_(generator=generator).to(shift.device)
     from_antenna, from_subcarrier = torch.split(times, [antennas, subcarriers], -1)

@@ -14,7 +14,9 @@ from radiofix.data.store import PathStore
 from radiofix.models.map_reading import TOUCHING, indoors, outlines, read_meshes
 from radiofix.models.site_map import SiteMap
 from radiofix.serving.fixes import Fixes
-from radiofix.serving.sites import Site
+from radiofix.serving.locating import Locates
+from radiofix.serving.right_map import expect_channels_map, expect_models_map
+from radiofix.serving.soundings import Source
 from radiofix.types import Fix
 
 Array = NDArray[np.float64]
@@ -104,12 +106,15 @@ class OnTheMap:
         return free.reshape(places.shape[:2])
 
 
-def map_round(store: PathStore, site: Site) -> OnTheMap:
-    """The map of a store, held against the stations of a site that hears users."""
+def map_round(store: PathStore, source: Source, model: Locates) -> OnTheMap:
+    """The map of a store, held against an input's stations and channels, and the model's map."""
     if store.map is None:
         raise ValueError(f"{store.path} has no map: give a store whose buildings are known")
-    nobody = np.zeros((0, 3))
-    return OnTheMap(read_meshes(str(store.path), store.map, site.position.numpy(), nobody))
+    name, stations = str(store.path), source.site.position
+    site_map = read_meshes(name, store.map, stations.numpy(), np.zeros((0, 3)))
+    expect_models_map(name, site_map, stations, model)
+    expect_channels_map(name, site_map, source)
+    return OnTheMap(site_map)
 
 
 def standard_normal(samples: int) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from radiofix.models.map_prompt import Prompter, SiteViews
 from radiofix.models.map_reading import read_map
 from radiofix.models.parts import Part
 from radiofix.models.site_map import CarriedMap, SiteMap, give_map
-from radiofix.models.wrong_maps import cities, exchanged, with_buildings_of
+from radiofix.models.wrong_maps import cities, exchanged, stations_inside, with_buildings_of
 from radiofix.training.localizing import Finetuning
 from radiofix.types import Sounding
 
@@ -39,17 +40,33 @@ class AnotherCitys:
     """Another city's buildings round the stations: of several cities the next one's."""
 
     stores: tuple[str, ...]
-    """Of paths, the first that is of another city counts."""
+    """Of paths, the first counts that is of another city and has no house where a station is; where
+    none is, the first that is of another city, with a warning."""
 
     def __call__(self, site_map: SiteMap) -> SiteMap:
         """The stations as they are, the buildings of somewhere else."""
         if int(cities(site_map).max()) > 0:
             return exchanged(site_map)
-        for store in self.stores:
-            other = read_map(open_paths(store))
-            if not _same_place(site_map, other):
-                return with_buildings_of(site_map, other)
-        raise ValueError("no store of another city is given: name one by --stores munich=STORE")
+        others = (read_map(open_paths(store)) for store in self.stores)
+        tellable = (
+            with_buildings_of(site_map, other)
+            for other in others
+            if not _same_place(site_map, other)
+        )
+        first = None
+        for told in tellable:
+            inside = stations_inside(told)
+            if not inside:
+                return told
+            first = first or (told, inside)
+        if first is None:
+            raise ValueError("no store of another city is given: name one by --stores munich=STORE")
+        warnings.warn(
+            f"of no other city the houses leave all stations outdoors, {first[1]} of "
+            f"{len(site_map.stations)} stand inside of those that are told: give more --stores",
+            stacklevel=2,
+        )
+        return first[0]
 
 
 def _same_place(one: SiteMap, other: SiteMap) -> bool:
@@ -61,7 +78,8 @@ def _same_place(one: SiteMap, other: SiteMap) -> bool:
 def elsewhere(site: Site, users: Users) -> AnotherCitys:
     """Another city's map, of the stores that are given: first of those of the same kind.
 
-    A procedural city that is told a real one's houses is told something strange, not only wrong.
+    A procedural city that is told a real one's houses is told something strange, not only wrong;
+    so is a city whose stations stand inside of them, which nobody could be told by mistake.
     """
     given = [name for name in ELSEWHERE if name in site.stores]
     alike = sorted(given, key=lambda name: _drawn(name) != _drawn(users.store))
@@ -69,8 +87,8 @@ def elsewhere(site: Site, users: Users) -> AnotherCitys:
 
 
 def _drawn(store: str) -> bool:
-    """Whether a store's city is procedural."""
-    return store.startswith("kept-")
+    """Whether a store's city is procedural, or O1's street, which is drawn as well."""
+    return store == "whole" or store.startswith("kept-")
 
 
 def no_elsewhere(site: Site) -> str | None:
