@@ -212,6 +212,10 @@ def test_a_pretraining_run_is_made_once_and_its_checksum_kept(site):
     more = bench(site, ["LWLM-DTI", "kNN"], ["fig10a", "fig8"])
     assert "began with other weights" in more.missing()["LWLM-DTI"]
     assert {run.method for run in more.left(more.runs())} == {"kNN"}
+    # Also where none of the figures that are asked for has been answered.
+    alone = bench(site, ["LWLM-DTI", "kNN"], ["fig8"])
+    assert "began with other weights" in alone.missing()["LWLM-DTI"]
+    assert {run.method for run in alone.left(alone.runs())} == {"kNN"}
     weights.unlink()
     more = bench(site, ["LWLM-DTI", "kNN"], ["fig10a", "fig8"])
     assert "began with weights that are not here" in more.missing()["LWLM-DTI"]

@@ -197,7 +197,7 @@ def test_least_squares_are_those_of_scipy():
     told = noisy(users(20), (torch.tensor([0.5, 2.0, 0.5, 1.0]), torch.tensor([0.01] * 4)))
     placed = multilaterate(told, Trust(robust=False), HEIGHT)
     axis = rotation(FACING)[:, :, 1].numpy()
-    for user, found in enumerate(placed.position):
+    for user, (found, true) in enumerate(zip(placed.position, users(20), strict=True)):
 
         def residual(place, user=user):
             away = np.array([*place, HEIGHT]) - STATIONS.numpy()
@@ -207,8 +207,9 @@ def test_least_squares_are_those_of_scipy():
             aside = (told.direction[user].numpy() - cosine) / told.direction_deviation[user].numpy()
             return np.concatenate([late, aside])
 
-        right = least_squares(residual, found.numpy() + 0.5, xtol=1e-12, ftol=1e-12).x
-        np.testing.assert_allclose(found.numpy(), right, atol=1e-4)
+        right = least_squares(residual, true.numpy(), xtol=1e-12, ftol=1e-12)
+        np.testing.assert_allclose(found.numpy(), right.x, atol=1e-4)
+        np.testing.assert_allclose(float(placed.cost[user]), 2 * right.cost, rtol=1e-5)
 
 
 def test_ranges_that_are_known_better_weigh_more():
@@ -230,5 +231,5 @@ def test_the_covariance_is_that_of_the_errors():
 
 def test_a_deviation_that_is_none_is_refused():
     told = noisy(users(3), (torch.tensor([1.0, 0.0, 1.0, 1.0]), torch.tensor([0.03] * 4)))
-    with pytest.raises(ValueError, match="deviations must be positive, got 0"):
+    with pytest.raises(ValueError, match="deviations must be positive and finite, got 0"):
         multilaterate(told)

@@ -84,7 +84,9 @@ def test_the_right_map_brings_both_waves_of_each_user_to_one_place():
 def test_a_wrong_map_is_told_of(wrong):
     sounding = in_the_street()
     assert clear_links(wrong, sounding, wavelength(sounding)).share < 0.1
-    with pytest.warns(UserWarning, match=r"street: walls of the map bring .* on \d% of the links"):
+    with pytest.warns(
+        UserWarning, match=r"street: walls of the map bring .* on [\d.]+% of the links"
+    ):
         expect_waves("street", wrong, sounding, wavelength(sounding))
 
 
@@ -107,3 +109,16 @@ def test_a_few_links_say_nothing():
     few = in_the_street(12)
     with pytest.warns(UserWarning, match="not held against the channels: 12 of 12 links"):
         expect_waves("street", changed(lambda w: w + 20.0), few, wavelength(few))
+
+
+def test_links_that_are_spread_over_many_stations_say_nothing():
+    sounding = in_the_street(12)
+    each = [
+        dataclasses.replace(
+            sounding, station_position=sounding.station_position + torch.tensor([n, 0.0, 0.0])
+        )
+        for n in range(4)
+    ]
+    spread = Sounding.join([one[:6] for one in each])
+    with pytest.warns(UserWarning, match="not held against the channels: 0 of 24 links"):
+        expect_waves("street", street(), spread, wavelength(spread))

@@ -2,7 +2,8 @@
 
 Ways round a corner are too long, never too short, so a range that is longer than the others say
 costs little, a shorter one much; a direction that does not fit costs little either way. Where all
-is believed in (`Trust(robust=False)`), what is found is the weighted least squares.
+is believed in (`Trust(robust=False)`), what is found is the weighted least squares of ranges and of
+directions (each as its nearest alias), from starts in front of the stations.
 """
 
 from __future__ import annotations
@@ -171,12 +172,12 @@ class _Problem:
     def cost(self, state: Float[Tensor, "user start 3"]) -> Float[Tensor, "user start"]:
         """Robust sum over stations of what does not fit."""
         late, aside, front, aliased, *_ = self._residuals(state)
-        ranges, directions = late.square(), aside.square()
+        each = late.square() + aside.square()
         if self.trust.robust:
-            ranges = torch.where(late > 0, ranges.log1p(), ranges)
-            directions = directions.log1p()
-        behind = _BEHIND * (front < -1.0) if self.trust.front else torch.zeros_like(front)
-        told = (ranges + directions + behind + _ALIASED * aliased).sum(-1)
+            ranges = torch.where(late > 0, late.square().log1p(), late.square())
+            behind = _BEHIND * (front < -1.0) if self.trust.front else torch.zeros_like(front)
+            each = ranges + aside.square().log1p() + behind + _ALIASED * aliased
+        told = each.sum(-1)
         deviation = self.trust.clock_offset
         return told + (state[..., 2] / deviation).square() if deviation else told
 
@@ -254,7 +255,7 @@ def _certainty(
     """One over the deviation of what was heard, 0 of what was not."""
     if deviation is None:
         return there.double() / usual
-    wrong = deviation[there & ~(deviation > 0)]
+    wrong = deviation[there & ~((deviation > 0) & deviation.isfinite())]
     if len(wrong):
-        raise ValueError(f"deviations must be positive, got {float(wrong[0]):g}")
+        raise ValueError(f"deviations must be positive and finite, got {float(wrong[0]):g}")
     return torch.where(there, 1 / deviation.double(), 0.0)

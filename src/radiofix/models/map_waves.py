@@ -54,11 +54,21 @@ class Clear:
     """Whether two of its waves end at one place."""
 
     @property
+    def told(self) -> int:
+        """Links of stations that have enough of them."""
+        return sum(len(one) for one in self._each)
+
+    @property
     def share(self) -> float:
         """Of the links whose waves meet, the mean over stations with links enough; NaN: none."""
-        each = [self.met[self.station == s].double() for s in torch.unique(self.station)]
-        means = [one.mean() for one in each if len(one) >= FEW]
+        means = [one.mean() for one in self._each]
         return float(torch.stack(means).mean()) if means else math.nan
+
+    @property
+    def _each(self) -> list[Float[Tensor, " link"]]:
+        """Whether waves met, of each station with links enough."""
+        each = [self.met[self.station == s].double() for s in torch.unique(self.station)]
+        return [one for one in each if len(one) >= FEW]
 
 
 def expect_waves(
@@ -73,16 +83,17 @@ def expect_waves(
         wavelength: of each [m].
     """
     clear = clear_links(site_map, sounding, wavelength)
-    links, share = len(clear.met), clear.share
-    if links < ENOUGH or math.isnan(share):
+    links, share = clear.told, clear.share
+    if links < ENOUGH:
         warnings.warn(
             f"{name} is not held against the channels: {links} of {len(sounding)} links have two "
-            f"clear waves that come by different ways, {ENOUGH} are needed",
+            f"clear waves by different ways, at stations with {FEW} of them: {ENOUGH} are "
+            "needed",
             stacklevel=3,
         )
     elif share < RIGHT:
         warnings.warn(
-            f"{name}: walls of the map bring two waves of a user together on {share:.0%} of the "
+            f"{name}: walls of the map bring two waves of a user together on {share:.1%} of the "
             f"links, a right map's on {RIGHT:.0%} and more: it is shifted, mirrored, in another "
             "unit or of another place, or the channels' delays and amplitudes are not absolute",
             stacklevel=3,

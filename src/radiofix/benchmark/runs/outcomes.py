@@ -128,19 +128,24 @@ def write_failure(out: Path, run: Run, reason: str) -> None:
 def read(out: Path, run: Run) -> Outcome | None:
     """The outcome of a run, if it is there."""
     place = out / run.file
-    return _read(place, place.stat().st_mtime_ns) if place.is_file() else None
+    return _looked_up(place) if place.is_file() else None
+
+
+def _looked_up(place: Path) -> Outcome:
+    now = place.stat()
+    return _read(place, (now.st_mtime_ns, now.st_size, now.st_ino))
 
 
 # A plan looks at each several times, and all of a folder are tens of megabytes.
 @lru_cache(maxsize=4_096)
-def _read(place: Path, _written: int) -> Outcome:
+def _read(place: Path, _written: tuple[int, int, int]) -> Outcome:
     return _parse(json.loads(place.read_text()))
 
 
 def every(out: Path) -> Iterator[Outcome]:
     """All outcomes in a folder of results."""
     for place in sorted((out / RUNS).glob("*/*.json")):
-        yield _parse(json.loads(place.read_text()))
+        yield _looked_up(place)
 
 
 def failures(out: Path) -> dict[str, str]:

@@ -58,7 +58,7 @@ class Bench:
     def missing(self) -> dict[str, str]:
         """Methods that cannot be run here, or not on, and why."""
         lacks = {method.name: self._lacks(method) for method in self.methods}
-        strange = {name: why for (name, *_), why in self.strange.items()}
+        strange = {_called(*begins): why for begins, why in self.strange.items()}
         return {**{name: why for name, why in lacks.items() if why is not None}, **strange}
 
     def able(self) -> tuple[Method, ...]:
@@ -72,7 +72,15 @@ class Bench:
         runs: dict[Origin, list[Run]] = {}
         for run in dict.fromkeys((*self.searches(), *self.runs())):
             runs.setdefault(origin(by_name[run.method], run), []).append(run)
-        found = {key: self._estranged(by_name[key[0]], runs[key]) for key in runs}
+        # Of all that is there, not of what is asked for today: a folder is of one origin.
+        done: dict[Origin, list[Outcome]] = {}
+        for outcome in outcomes.every(self.site.out):
+            if outcome.run.method in by_name:
+                key = origin(by_name[outcome.run.method], outcome.run)
+                done.setdefault(key, []).append(outcome)
+        found = {
+            key: self._estranged(by_name[key[0]], runs[key], done.get(key, ())) for key in runs
+        }
         return {key: why for key, why in found.items() if why is not None}
 
     @cached_property
@@ -146,20 +154,21 @@ class Bench:
             if all(p.ready(self.site) for p in preparations(by_name[run.method], run.seed))
         )
 
-    def _estranged(self, method: Method, runs: Sequence[Run]) -> str | None:
+    def _estranged(
+        self, method: Method, runs: Sequence[Run], done: Sequence[Outcome]
+    ) -> str | None:
         """Why a method that still has something to do must not go on here."""
         if not isinstance(method, Network) or all(is_done(method, r, self.site) for r in runs):
             return None
-        reasons = (self._of_other_weights(method, run) for run in runs)
+        reasons = (self._of_other_weights(method, outcome) for outcome in done)
         return next((why for why in reasons if why is not None), None)
 
-    def _of_other_weights(self, method: Network, run: Run) -> str | None:
-        outcome = outcomes.read(self.site.out, run)
-        if outcome is None or outcome.start is None:
-            return None
-        mend = "give another --out, or the same --work and --pretrained"
+    def _of_other_weights(self, method: Network, outcome: Outcome) -> str | None:
+        run = outcome.run
+        mend = "give another --out, or the same --work and --pretrained, or take it away"
         if not method.pretrained(self.site, run.seed):
-            return f"{run.file} began with weights that are not here: {mend}"
+            here = outcome.start is None
+            return None if here else f"{run.file} began with weights that are not here: {mend}"
         if outcome.start == method.fingerprint(self.site, run.seed):
             return None
         return f"{run.file} began with other weights: {mend}"
@@ -167,6 +176,12 @@ class Bench:
 
 Origin = tuple[str, ...]
 """A method's name, and those of what its runs of a seed begin with."""
+
+
+def _called(name: str, *begins: str) -> str:
+    """An origin in a line; what is called as its method goes without saying."""
+    others = [other for other in begins if other != name]
+    return f"{name} after {', '.join(others)}" if others else name
 
 
 def origin(method: Method, run: Run) -> Origin:
