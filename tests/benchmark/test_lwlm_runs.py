@@ -1,6 +1,7 @@
 """The runs of the protocols: each once, in any number of processes, and none stops another."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -163,6 +164,14 @@ def test_an_outcome_is_read_as_it_was_written(site):
         np.testing.assert_allclose(one.direction, other.direction, atol=1e-4)
         assert one.nearest_label == other.nearest_label > 0
     assert again.made["store"]["name"] == "town.zarr"
+
+
+def test_an_outcome_that_was_written_anew_is_read_anew_though_the_clock_stood_still(site):
+    (run, *_) = bench(site, ["kNN"], ["fig9"]).runs()
+    for labels in (8, 9):
+        place = outcomes.write(site.out, Outcome(run, labels, (), None, 1.0))
+        os.utime(place, ns=(0, 0))
+        assert outcomes.read(site.out, run).labels == labels
 
 
 def test_two_processes_give_the_files_of_one(site, tmp_path):

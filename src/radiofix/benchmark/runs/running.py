@@ -167,8 +167,9 @@ class Bench:
         run = outcome.run
         mend = "give another --out, or the same --work and --pretrained, or take it away"
         if not method.pretrained(self.site, run.seed):
-            here = outcome.start is None
-            return None if here else f"{run.file} began with weights that are not here: {mend}"
+            if outcome.start is None:
+                return None
+            return f"{run.file} began with weights that are not here: {mend}"
         if outcome.start == method.fingerprint(self.site, run.seed):
             return None
         return f"{run.file} began with other weights: {mend}"
