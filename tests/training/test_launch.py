@@ -1,5 +1,6 @@
 """Processes, devices and precision."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,20 +15,34 @@ def working_type(fabric):
         return torch.nn.functional.linear(torch.ones(1, 4), layer.weight).dtype
 
 
-def test_a_processor_without_bfloat16_works_in_32_bits_and_says_so(monkeypatch):
-    monkeypatch.setattr(launch, "has_bfloat16", lambda kind: False)
-    with pytest.warns(PrecisionWarning, match="bf16-mixed.*no bfloat16.*32 bits"):
+def test_a_processor_that_bfloat16_slows_down_works_in_32_bits_and_says_so(monkeypatch):
+    monkeypatch.setattr(launch, "bfloat16_gain", lambda: 0.54)
+    with pytest.warns(PrecisionWarning, match=r"bf16-mixed, .* at 0\.5 times .* in 32 bits"):
         fabric = fabric_of("cpu", 1, "bf16-mixed")
     assert working_type(fabric) == torch.float32
 
 
-def test_a_processor_with_bfloat16_works_in_it(monkeypatch, recwarn):
-    monkeypatch.setattr(launch, "has_bfloat16", lambda kind: True)
+def test_a_processor_that_is_faster_in_bfloat16_works_in_it(monkeypatch, recwarn):
+    monkeypatch.setattr(launch, "bfloat16_gain", lambda: 2.1)
     assert working_type(fabric_of("cpu", 1, "bf16-mixed")) == torch.bfloat16
     assert not [w for w in recwarn if issubclass(w.category, PrecisionWarning)]
 
 
 def test_32_bits_are_32_bits_everywhere(monkeypatch, recwarn):
-    monkeypatch.setattr(launch, "has_bfloat16", lambda kind: False)
+    monkeypatch.setattr(launch, "bfloat16_gain", lambda: 0.5)
     assert working_type(fabric_of("cpu", 1, "32-true")) == torch.float32
     assert not recwarn.list
+
+
+def test_what_bfloat16_gains_is_measured_once_a_process(monkeypatch):
+    launch.bfloat16_gain.cache_clear()
+    # A clock by which each product in 32 bits takes twice as long as the one in bfloat16 after it.
+    ticks = iter(np.cumsum([0, 2, 0, 1] * 6).tolist())
+    monkeypatch.setattr(launch.time, "perf_counter", lambda: next(ticks))
+    assert launch.bfloat16_gain() == 2
+    assert launch.bfloat16_gain() == 2
+    assert launch.bfloat16_pays("cpu")
+    launch.bfloat16_gain.cache_clear()
+    monkeypatch.undo()
+    assert 0.01 < launch.bfloat16_gain() < 100
+    assert launch.bfloat16_pays("cuda")

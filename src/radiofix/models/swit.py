@@ -104,9 +104,28 @@ class ClassAttention(nn.Module):
     ) -> Float[Tensor, "set dim"]:
         """The token of each set."""
         everyone = self.before_attention(torch.cat([token[:, None], others], 1))
-        query = self._by_head(self.query(everyone[:, :1]))
-        key, value = (self._by_head(p) for p in self.key_value(everyone).chunk(2, -1))
-        mixed = attention(query, key, value).transpose(1, 2).flatten(1)
+        return self._enriched(token, self.query(everyone[:, :1]), self.key_value(everyone))
+
+    def each(
+        self, tokens: Float[Tensor, "set token dim"], chosen: Int[Tensor, "set token other"]
+    ) -> Float[Tensor, "set token dim"]:
+        """As `forward` of every token and the chosen ones of its set, told by their indices."""
+        seen = self.before_attention(tokens)
+        own = torch.arange(tokens.shape[1], device=tokens.device).expand(len(tokens), -1)
+        rows = torch.arange(len(tokens), device=tokens.device)[:, None, None]
+        # Keys and values are a token's own, whoever gathers them: made once, and then fetched.
+        told = self.key_value(seen)[rows, torch.cat([own[..., None], chosen], 2)]
+        query = self.query(seen).flatten(0, 1)[:, None]
+        return self._enriched(tokens.flatten(0, 1), query, told.flatten(0, 1)).view_as(tokens)
+
+    def _enriched(
+        self,
+        token: Float[Tensor, "set dim"],
+        query: Float[Tensor, "set 1 dim"],
+        key_value: Float[Tensor, "set told double"],
+    ) -> Float[Tensor, "set dim"]:
+        key, value = (self._by_head(p) for p in key_value.chunk(2, -1))
+        mixed = attention(self._by_head(query), key, value).transpose(1, 2).flatten(1)
         token = token + self.out(mixed)
         enriched: Tensor = token + self.network(self.before_network(token))
         return enriched
@@ -165,10 +184,8 @@ class SwitEncoder(nn.Module):
         """
         first, tokens = self._enriched(sounding)
         chosen = most_similar(tokens, neighbours, similar)
-        link = torch.arange(len(tokens), device=tokens.device)[:, None, None]
-        gathered = self.pool(tokens.flatten(0, 1), tokens[link, chosen].flatten(0, 1))
         summary = self.norm(self.pool(first, tokens))
-        return Latent(summary, self.norm(gathered).view_as(tokens))
+        return Latent(summary, self.norm(self.pool.each(tokens, chosen)))
 
     def _enriched(
         self, sounding: Sounding

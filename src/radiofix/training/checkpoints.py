@@ -16,7 +16,7 @@ from torch import Tensor
 
 from radiofix.data.store import PathStore
 from radiofix.files import write_whole
-from radiofix.training.launch import has_bfloat16
+from radiofix.training.launch import bfloat16_pays
 from radiofix.version import __version__
 
 LAST, BEST = "last.pt", "best.pt"
@@ -93,7 +93,7 @@ def provenance(store: PathStore | None, seed: int, device: torch.device) -> dict
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
             "device": torch.cuda.get_device_name(device) if cuda else str(device),
-            "bfloat16": has_bfloat16(device.type),
+            "bfloat16": bfloat16_pays(device.type),
         },
     }
 

@@ -94,7 +94,7 @@ LAPTOP = Scale(
         "validate_every": 500,
         "checkpoint_every": 250,
     },
-    sizes={"lwlm": _lwlm(128, 4, 4, 8, 512), "swit": _swit(384, 2_048, 256)},
+    sizes={"lwlm": _lwlm(128, 4, 4, 8, 512), "swit": _swit(192, 2_048, 256)},
     pace={
         "radiofix": Pace(11.0, 0.0020, 0.0015),
         "lwlm": Pace(11.0, 0.0040, 0.0020, pretraining=1.26),
