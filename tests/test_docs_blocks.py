@@ -75,12 +75,11 @@ def street(tmp_path_factory):
 
 @pytest.fixture
 def folder(street, request, tmp_path, monkeypatch):
-    """Where a reader would be: a store of the street beside, the recipes of the clone."""
+    """Where a reader would be: not in the clone, a store of the street beside."""
     if request.node.callspec.params["page"] == "docs/export.md":
         out = tmp_path / "radiofix-nano.onnx"
         assert main(["export", "radiofix-nano", "--out", str(out)]) == 0
     (tmp_path / "o1.zarr").symlink_to(street)
-    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -22,6 +22,7 @@ from radiofix.cli import (
     locate,
     models,
     plot,
+    recipes,
     scenes,
     serve,
     stores,
@@ -33,7 +34,7 @@ from radiofix.version import __version__
 
 ROOMS = (
     *(scenes, trace, stores, importing, plot),
-    *(models, bench, evidence),
+    *(recipes, models, bench, evidence),
     *(locate, serve, export, survey, demo),
 )
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 TOYS = "towns"
 """Folder of the made-up stores of smoke."""
-RECIPES = Path("recipes")
 
 
 def add_command_to(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -77,7 +76,9 @@ def _add_arguments(command: argparse.ArgumentParser, stores: str) -> None:
         action="store_true",
         help="what runs begin with is kept in OUT, at half precision: to go on elsewhere",
     )
-    command.add_argument("--recipes", type=Path, default=RECIPES)
+    command.add_argument(
+        "--recipes", type=Path, metavar="FOLDER", help="of recipes; None: the package's own"
+    )
     command.add_argument(
         "--pretrained", default="radiofix-nano", help="what radiofix-nano is fine-tuned from"
     )
@@ -242,6 +243,7 @@ def _planned(options: argparse.Namespace, more: Sequence[Own]) -> Bench:
     from radiofix.benchmark.runs.learned import chosen, with_own
     from radiofix.benchmark.runs.running import Bench
     from radiofix.benchmark.runs.site import Site
+    from radiofix.training.shelf import shelf
 
     subject = _subject(options)
     scale = subject.scale(options.scale)
@@ -255,7 +257,7 @@ def _planned(options: argparse.Namespace, more: Sequence[Own]) -> Bench:
         stores=_stores(options),
         out=options.out,
         work=options.work,
-        recipes=options.recipes,
+        recipes=options.recipes or shelf(),
         agenda=agenda,
         device=options.device,
         keeps=options.keep,
@@ -351,7 +353,7 @@ def _command(options: argparse.Namespace) -> str:
     parts += [f"--stores {' '.join(more)}"] if more else []
     parts += ["--keep"] if options.keep else []
     parts += [] if options.device == "cpu" else [f"--device {options.device}"]
-    parts += [] if options.recipes == RECIPES else [f"--recipes {_name(options.recipes)}"]
+    parts += [f"--recipes {_name(options.recipes)}"] if options.recipes else []
     parts.append(f"--processes {options.processes}")
     return " ".join(parts)
 

@@ -98,7 +98,8 @@ def _in_short(title: str, figures: Mapping[str, float], prefix: str, unit: str) 
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:
-    command.add_argument("recipe", metavar="RECIPE", type=Path, help="a YAML file")
+    told = "a YAML file, or a name of `radiofix recipes`"
+    command.add_argument("recipe", metavar="RECIPE", type=Path, help=told)
     command.add_argument(
         "--store", default=None, help="of paths or measured CSI; None: the recipe's"
     )

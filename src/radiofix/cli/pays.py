@@ -44,7 +44,7 @@ def add_command_to(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="METHOD=RUN",
         help="pretraining runs; METHOD@STORE=RUN where a method has one of its own for a store",
     )
-    command.add_argument("--recipe", type=Path, default=Path("recipes/radiofix/position.yaml"))
+    command.add_argument("--recipe", type=Path, default=Path("radiofix/position.yaml"))
     command.add_argument("--out", type=Path, default=Path("results/pretraining"))
     command.add_argument("--conditions", nargs="+", default=None, help="None: all")
     command.add_argument(
@@ -105,6 +105,7 @@ def pretraining(options: argparse.Namespace) -> int:
         protocol,
     )
     from radiofix.benchmark.pretraining_table import compared, markdown, rows
+    from radiofix.training.shelf import found
 
     known = [condition.name for condition in CONDITIONS]
     conditions = options.conditions or known
@@ -126,7 +127,7 @@ def pretraining(options: argparse.Namespace) -> int:
         print(f"{run.file}: {error:.2f} m in {result.seconds:.0f} s", file=sys.stderr, flush=True)
 
     bench = Bench(
-        recipe=yaml.safe_load(options.recipe.read_text()),
+        recipe=yaml.safe_load(found(options.recipe).read_text()),
         stores=stores,
         pretrained=methods,
         out=options.out,

@@ -13,6 +13,7 @@ import yaml
 from radiofix.models.parts import Part, parse
 from radiofix.training.batches import Receiver
 from radiofix.training.settings import Settings
+from radiofix.training.shelf import found
 from radiofix.training.witnesses import Witnesses
 
 Recipe = TypeVar("Recipe", "PretrainRecipe", "FinetuneRecipe")
@@ -121,11 +122,13 @@ class FinetuneRecipe:
 def load_recipe(kind: type[Recipe], path: Path, changes: Sequence[str] = ()) -> Recipe:
     """Reads a recipe and changes it by KEY=VALUE, keys dotted, values in YAML.
 
+    One that is not there is sought among those that come with the package.
+
     Raises:
         ValueError: in one line that names the file, the key and what is wrong.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(found(path).read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):

@@ -1,0 +1,28 @@
+"""`radiofix recipes`: the recipes that come with the package."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from radiofix.cli.terminal import add_command, say
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds `recipes`."""
+    command = add_command(commands, "recipes", run, "List the recipes, or print one to change it.")
+    command.add_argument("name", metavar="RECIPE", nargs="?", help="print this one")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Lists all with what each says of itself, or prints the text of one."""
+    from radiofix.training.shelf import about, found, on_shelf
+
+    if options.name is not None:
+        text = found(Path(options.name)).read_text()
+        say(options, {"name": options.name, "text": text}, text)
+        return 0
+    told = {name: about(text) for name, text in on_shelf()}
+    width = max(map(len, told))
+    say(options, told, "\n".join(f"{name:<{width}}  {text}" for name, text in told.items()))
+    return 0
