@@ -234,6 +234,17 @@ def test_a_pretraining_run_is_made_once_and_its_checksum_kept(site):
     assert bench(seeds, ["LWLM-DTI"], ["fig10a"]).pretrainings() == ()
 
 
+def test_other_rates_are_learnt_at_where_that_is_asked_for(site):
+    choice = replace(site, scale=replace(TINY, rates=(1e-4, 1e-3)))
+    asked = Bench(choice, chosen(methods(), ["kNN", "LWLM-Base"]), named(["fig10a"]))
+    every = replace(asked, every_rate=True)
+    assert every.runs()[: len(asked.runs())] == asked.runs()
+    more = every.runs()[len(asked.runs()) :]
+    assert {(run.method, run.lesson.split, run.rate) for run in more} == {
+        ("LWLM-Base", split, 1e-4) for split in ("region", "random")
+    }
+
+
 def test_results_of_another_trace_are_told_and_of_other_users_refused(site):
     small = bench(site, ["kNN"], ["fig10a"])
     work(small, 1, lambda line: None)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from radiofix.benchmark.lwlm.limit import LIMIT
-from radiofix.benchmark.lwlm.protocols import BY_NAME, PROTOCOLS, trials_of
+from radiofix.benchmark.lwlm.protocols import AGENDA, BY_NAME, PROTOCOLS, trials_of
 from radiofix.benchmark.lwlm.scales import SMOKE
 from radiofix.benchmark.lwlm.subject import SUBJECT
 from radiofix.benchmark.pages import LIMITED, html, markdown
@@ -363,3 +363,30 @@ def test_a_method_looks_the_same_on_all_splits(results):
     assert len(region) == len(random) + 1 == len(names)
     assert random == {name: look for name, look in region.items() if name in random}
     assert len(set(region.values())) == len(region)
+
+
+def test_what_was_learnt_at_several_rates_stands_beside_each_other(results):
+    asked = json.loads((results / "bench.json").read_text())
+    (results / "bench.json").write_text(json.dumps({**asked, "scale": "laptop"}))
+    assert "Rates of learning" not in markdown(gather(results), {})
+    (point,) = BY_NAME["fig10a"].at("region")
+    few = replace(point, lesson=AGENDA.tuned)
+    for one, rate, validation in ((few, 1e-3, 3.0), (few, 3e-4, 2.0), (point, 3e-4, 4.0)):
+        run = put(results, WITH_PAPER, one, 0, rate)
+        place = results / run.file
+        place.write_text(json.dumps({**json.loads(place.read_text()), "validation": validation}))
+    page = markdown(gather(results), {})
+    part = page[page.index("## Rates of learning") :]
+    rows = [[c.strip() for c in line.strip("|").split("|")] for line in part.splitlines()]
+    rows = [row[1:] for row in rows if row[0] == WITH_PAPER]
+
+    def test(one):
+        error = errors(WITH_PAPER, one.lesson, trials_of(one.lesson)[0], 0)
+        return f"{error.mean():.2f} m"
+
+    assert rows == [
+        [few.lesson.name, "0.0003", "2.00 m", test(few), "the figures'"],
+        [few.lesson.name, "0.001", "3.00 m", test(few), ""],
+        [point.lesson.name, "0.0003", "4.00 m", test(point), "the figures'"],
+        [point.lesson.name, "0.001", "1.00 m", test(point), ""],
+    ]

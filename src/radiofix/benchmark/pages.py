@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from statistics import median
 
-from radiofix.benchmark.accounts import costs, honesty
+from radiofix.benchmark.accounts import costs, honesty, rates
 from radiofix.benchmark.blocks import Block, Bullets, Code, Heading, Picture, Table, Text
 from radiofix.benchmark.contrasts import contrast
 from radiofix.benchmark.digest import digest
@@ -102,6 +102,7 @@ def contents(report: Report) -> list[Block]:
             blocks += _figure(figure)
     blocks += costs(report)
     blocks += honesty(report)
+    blocks += rates(report)
     blocks += _gaps(report)
     return blocks + _made(report)
 

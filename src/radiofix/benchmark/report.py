@@ -49,6 +49,8 @@ class Report:
     failures: Mapping[str, str]
     unsearched: Mapping[str, float]
     """Rates of methods that are shown and have more to choose from than was tried, by method."""
+    rates: Mapping[str, float]
+    """That figures are of, by method, where it had several to choose from."""
 
     @property
     def state(self) -> str:
@@ -106,7 +108,14 @@ def gather(out: Path, only: Sequence[str] | None = None) -> Report:
         missing=Counter(run.method for run in runs if run not in done),
         failures=outcomes.failures(out),
         unsearched=_unsearched(every, site, figures),
+        rates=_rates(every, site),
     )
+
+
+def _rates(every: Sequence[Method], site: Site) -> dict[str, float]:
+    several = [method for method in every if len(method.rates(site.scale)) > 1]
+    taken = {method.name: preferred(method, site) for method in several}
+    return {name: rate for name, rate in taken.items() if rate is not None}
 
 
 def _unsearched(every: Sequence[Method], site: Site, figures: Sequence[Figure]) -> dict[str, float]:

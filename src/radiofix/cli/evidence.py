@@ -77,6 +77,12 @@ def _add_arguments(command: argparse.ArgumentParser, stores: str) -> None:
         help="what runs begin with is kept in OUT, at half precision: to go on elsewhere",
     )
     command.add_argument(
+        "--every-rate",
+        action="store_true",
+        help="learn at each of the scale's rates, not at the preferred one alone; compared in the "
+        "report",
+    )
+    command.add_argument(
         "--recipes", type=Path, metavar="FOLDER", help="of recipes; None: the package's own"
     )
     command.add_argument(
@@ -264,7 +270,9 @@ def _planned(options: argparse.Namespace, more: Sequence[Own]) -> Bench:
     )
     asked = None if options.methods is None else [*options.methods, *names]
     methods = chosen(with_own(subject.methods(options.pretrained), more), asked)
-    return Bench(site, methods, agenda.named(options.only), options.seeds)
+    return Bench(
+        site, methods, agenda.named(options.only), options.seeds, every_rate=options.every_rate
+    )
 
 
 def _splits(options: argparse.Namespace, scale: Scale) -> tuple[str, ...]:
@@ -352,6 +360,7 @@ def _command(options: argparse.Namespace) -> str:
     more = [f"{name}={_name(path)}" for name, path in key_values(options.stores).items()]
     parts += [f"--stores {' '.join(more)}"] if more else []
     parts += ["--keep"] if options.keep else []
+    parts += ["--every-rate"] if options.every_rate else []
     parts += [] if options.device == "cpu" else [f"--device {options.device}"]
     parts += [f"--recipes {_name(options.recipes)}"] if options.recipes else []
     parts.append(f"--processes {options.processes}")

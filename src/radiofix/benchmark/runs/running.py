@@ -49,6 +49,8 @@ class Bench:
     """Figures that are asked for; None: all."""
     seeds: tuple[int, ...] | None = None
     """Of the scale's, those that are run; None: all."""
+    every_rate: bool = False
+    """Whether what is learnt is learnt at the scale's other rates too, to be compared."""
 
     @property
     def protocols(self) -> tuple[Protocol, ...]:
@@ -118,7 +120,12 @@ class Bench:
     def runs(self) -> tuple[Run, ...]:
         """All runs of the figures, the first seed of each before the second of any."""
         every = wanted(self.able(), self.protocols, self.site)
-        return tuple(run for run in every if self.seeds is None or run.seed in self.seeds)
+        asked = [run for run in every if self.seeds is None or run.seed in self.seeds]
+        if self.every_rate:
+            rates = {method.name: method.rates(self.site.scale) for method in self.able()}
+            more = [replace(run, rate=rate) for run in asked for rate in rates[run.method]]
+            asked += [run for run in more if run.lesson.labels]
+        return tuple(dict.fromkeys(asked))
 
     def left(self, runs: Iterable[Run]) -> tuple[Run, ...]:
         """Those that have no outcome, or none to all that is asked now."""
