@@ -93,6 +93,16 @@ def test_what_is_kept_beside_the_results_is_gone_on_from_elsewhere(place, tmp_pa
     assert again.pretrainings() == ()
     # The outcomes that are there began with what is kept: else they would be refused.
     assert [run.method for run in again.left(again.runs())] == [f"{RIGHT}-asked-other"]
+    # Of other weights than are kept nothing is added; which seed's they are is told.
+    (one,) = (run for run in again.runs() if run.method == RIGHT)
+    as_done = (again.site.out / one.file).read_text()
+    began = json.loads(as_done)["start"]
+    (again.site.out / one.file).write_text(as_done.replace(began, "0" * 64))
+    more = Bench(elsewhere, chosen(methods(), [RIGHT]), AGENDA.named(["table4-munich"]))
+    ((name, why),) = more.missing().items()
+    assert name == f"{RIGHT} after {RIGHT}-seed0"
+    assert "began with other weights" in why
+    (again.site.out / one.file).write_text(as_done)
     # Of what is kept the cities are not needed again; another seed's would be.
     without = replace(elsewhere, stores={k: v for k, v in place.stores.items() if k != "cities"})
     taught = chosen(methods(), names)
