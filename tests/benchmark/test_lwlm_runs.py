@@ -35,7 +35,7 @@ from radiofix.data.splits import squares
 from radiofix.data.store import open_paths
 from radiofix.models.heads import Estimate
 
-from .conftest import RECIPES, TINY
+from .conftest import TINY
 
 
 def bench(site, names, figures):
@@ -235,14 +235,15 @@ def test_a_pretraining_run_is_made_once_and_its_checksum_kept(site):
 
 
 def test_other_rates_are_learnt_at_where_that_is_asked_for(site):
-    choice = replace(site, scale=replace(TINY, rates=(1e-4, 1e-3)))
+    choice = replace(site, scale=replace(TINY, rates=(1e-4, 1e-3), seeds=(0, 1)))
     asked = Bench(choice, chosen(methods(), ["kNN", "LWLM-Base"]), named(["fig10a"]))
-    every = replace(asked, every_rate=True)
-    assert every.runs()[: len(asked.runs())] == asked.runs()
-    more = every.runs()[len(asked.runs()) :]
-    assert {(run.method, run.lesson.split, run.rate) for run in more} == {
-        ("LWLM-Base", split, 1e-4) for split in ("region", "random")
-    }
+    every = replace(asked, every_rate=True).runs()
+    known = [run for run in every if run in asked.runs()]
+    assert known == list(asked.runs())
+    more = {(r.method, r.lesson.split, r.seed, r.rate) for r in every if r not in known}
+    assert more == {("LWLM-Base", s, n, 1e-4) for s in ("region", "random") for n in (0, 1)}
+    # The first seed of each before the second of any.
+    assert [run.seed for run in every] == sorted(run.seed for run in every)
 
 
 def test_results_of_another_trace_are_told_and_of_other_users_refused(site):
@@ -430,9 +431,11 @@ def test_the_plan_has_pretraining_first_and_then_the_headline(site):
 def test_smoke_runs_by_itself_and_its_results_make_a_page(tmp_path, capsys):
     out = tmp_path / "results"
     command = ["bench", "lwlm", "--scale", "smoke", "--out", str(out)]
-    command += ["--work", str(tmp_path / "work"), "--recipes", str(RECIPES)]
+    command += ["--work", str(tmp_path / "work")]
     command += ["--only", "fig8", "fig11b-twelve", "hidden"]
     command += ["--methods", "radiofix-nano", "LWLM", "kNN", "OMP"]
+    assert main([*command, "--recipes", str(tmp_path / "none"), "--plan"]) == 2
+    assert "none is no folder: leave it out for the package's own" in capsys.readouterr().err
     assert main([*command, "--plan"]) == 0
     assert "pretraining of LWLM" in capsys.readouterr().out
     assert not out.exists()

@@ -34,15 +34,28 @@ def test_32_bits_are_32_bits_everywhere(monkeypatch, recwarn):
     assert not recwarn.list
 
 
-def test_what_bfloat16_gains_is_measured_once_a_process(monkeypatch):
+@pytest.fixture
+def unmeasured():
+    """A process in which nothing was measured yet."""
     launch.bfloat16_gain.cache_clear()
+    yield
+    launch.bfloat16_gain.cache_clear()
+
+
+def test_what_bfloat16_gains_is_measured_once_a_process(monkeypatch, unmeasured):
     # A clock by which each product in 32 bits takes twice as long as the one in bfloat16 after it.
     ticks = iter(np.cumsum([0, 2, 0, 1] * 6).tolist())
-    monkeypatch.setattr(launch.time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(launch, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
     assert launch.bfloat16_gain() == 2
     assert launch.bfloat16_gain() == 2
     assert launch.bfloat16_pays("cpu")
-    launch.bfloat16_gain.cache_clear()
-    monkeypatch.undo()
-    assert 0.01 < launch.bfloat16_gain() < 100
+
+
+def test_a_processor_that_imitates_bfloat16_is_not_measured(monkeypatch, unmeasured):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    monkeypatch.setattr(launch, "perf_counter", None)
+    assert launch.bfloat16_gain() == 0
+    with pytest.warns(PrecisionWarning, match="only imitates bfloat16: working in 32 bits"):
+        fabric_of("cpu", 1, "bf16-mixed")
     assert launch.bfloat16_pays("cuda")

@@ -1,4 +1,4 @@
-"""Of a report: what methods cost, whether their covariances are honest, and how they learnt."""
+"""Of a report: what methods cost, and whether their stated covariances are honest."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from radiofix.benchmark.blocks import Block, Heading, Table, Text
 from radiofix.benchmark.figures import Cell, Figure
 from radiofix.benchmark.report import Report
-from radiofix.benchmark.runs.lessons import Lesson
-from radiofix.benchmark.runs.outcomes import Outcome
 
 STATED = "Stated for single stations, calibrated on validation users; a table for each figure."
 STATED_COLUMNS = ("inside the 90 % ellipse", "NEES (1 is right)", "radius [m]")
@@ -16,10 +14,6 @@ COSTS = (
     "Of each method the fastest of its runs, many fixes at a time, on a core that others may have "
     "used too: differences of two are none. A fix is of one link where all stations are asked one "
     "by one. Operations are those of all links of one user."
-)
-RATES = (
-    "What was learnt at several rates of learning, all else the same. Figures are of the rate that "
-    "validation users of the region split prefer at 1,000 labels."
 )
 FIXES = ("position", "fusion")
 """Questions whose answers are places."""
@@ -97,37 +91,3 @@ def _honest(figure: Figure, cell: Cell) -> list[str]:
     held = f"{100 * cell.calibration.held:.1f} %"
     told = [held, f"{cell.calibration.nees:.2f}", f"{cell.calibration.sharpness:.2f}"]
     return [f"{cell.method}, {cell.split}", *place, *told]
-
-
-def rates(report: Report) -> list[Block]:
-    """What methods learnt at each rate that they were taught at, where there were several."""
-    taught: dict[tuple[str, Lesson, int], list[Outcome]] = {}
-    for outcome in report.done:
-        run = outcome.run
-        if run.method in report.rates and run.rate is not None:
-            taught.setdefault((run.method, run.lesson, run.seed), []).append(outcome)
-    names = list(report.rates)
-
-    def place(key: tuple[str, Lesson, int]) -> tuple[int, int, str, int]:
-        method, lesson, seed = key
-        return names.index(method), lesson.labels, lesson.name, seed
-
-    rows = [
-        _taught(outcome, report.rates[outcome.run.method])
-        for key in sorted(taught, key=place)
-        if len(taught[key]) > 1
-        for outcome in sorted(taught[key], key=lambda outcome: outcome.run.rate or 0.0)
-    ]
-    head = ("method", "learnt", "rate", "validation error", "test error, mean", "")
-    if not rows:
-        return []
-    told = Table("By rate of learning", head, rows)
-    return [Heading("Rates of learning", anchor="rates"), Text(RATES), told]
-
-
-def _taught(outcome: Outcome, preferred: float) -> list[str]:
-    run, unit = outcome.run, outcome.run.lesson.question.unit
-    validation = "" if outcome.validation is None else f"{outcome.validation:.2f} {unit}"
-    error = f"{outcome.tests[0].error.mean():.2f} {unit}"
-    taken = "the figures'" if run.rate == preferred else ""
-    return [run.method, run.lesson.name, f"{run.rate:g}", validation, error, taken]

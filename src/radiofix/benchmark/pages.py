@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from statistics import median
 
-from radiofix.benchmark.accounts import costs, honesty, rates
+from radiofix.benchmark.accounts import costs, honesty
 from radiofix.benchmark.blocks import Block, Bullets, Code, Heading, Picture, Table, Text
 from radiofix.benchmark.contrasts import contrast
 from radiofix.benchmark.digest import digest
 from radiofix.benchmark.figures import Cell, Figure
 from radiofix.benchmark.metrics import FAR
+from radiofix.benchmark.rates import rates
 from radiofix.benchmark.report import Report
 from radiofix.benchmark.runs.outcomes import Outcome
 from radiofix.benchmark.runs.printed import Printed
@@ -319,11 +320,11 @@ def _gaps(report: Report) -> list[Block]:
         f"{names[0]} failed" + (f", and {len(names) - 1} others" if names[1:] else "") + f": {why}"
         for why, names in runs.items()
     ]
-    rates = [
+    hasty = [
         f"{name} was taught at a rate of {rate:g}, and not all rates of the scale were tried"
         for name, rate in report.unsearched.items()
     ]
-    return [Heading("What is missing", anchor="missing"), Bullets([*lines, *failed, *rates])]
+    return [Heading("What is missing", anchor="missing"), Bullets([*lines, *failed, *hasty])]
 
 
 def _made(report: Report) -> list[Block]:

@@ -24,7 +24,7 @@ from radiofix.benchmark.runs.running import preferred, searches, wanted
 from radiofix.benchmark.runs.site import Site
 from radiofix.benchmark.runs.subject import Subject
 from radiofix.benchmark.subjects import SUBJECTS
-from radiofix.training.shelf import shelf
+from radiofix.training.recipe_files import own_folder
 
 Array = NDArray[np.float64]
 ASKED = "bench.json"
@@ -67,6 +67,7 @@ class Report:
             "missing": dict(self.missing),
             "failures": dict(self.failures),
             "unsearched": dict(self.unsearched),
+            "rates": dict(self.rates),
         }
 
 
@@ -91,7 +92,7 @@ def gather(out: Path, only: Sequence[str] | None = None) -> Report:
     every = with_own(subject.methods(asked["pretrained"]), more)
     agenda = subject.agenda.admitting([row.name for row in more])
     stores = {name: "" for name, there in asked["stores"].items() if there}
-    site = Site(subject.scale(asked["scale"]), stores, out, out, shelf(), agenda)
+    site = Site(subject.scale(asked["scale"]), stores, out, out, own_folder(), agenda)
     done = {outcome.run: outcome for outcome in outcomes.every(out)}
     protocols = agenda.named(only)
     runs = wanted(every, protocols, site)

@@ -28,7 +28,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command = add_command(
         kinds, "train", train, "Samples a second of a pretraining step, beside bare layers."
     )
-    command.add_argument("recipe", metavar="RECIPE", type=Path, help="of pretraining, a YAML file")
+    told = "of pretraining: a YAML file, or a name of `radiofix recipes`"
+    command.add_argument("recipe", metavar="RECIPE", type=Path, help=told)
     command.add_argument("--set", action="extend", nargs="+", default=[], metavar="KEY=VALUE")
     command.add_argument("--repeats", type=positive_int, default=5)
     command.add_argument("--device", default="cpu")

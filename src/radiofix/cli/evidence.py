@@ -245,11 +245,19 @@ def _subject(options: argparse.Namespace) -> Subject:
     return SUBJECTS[str(options.bench)]
 
 
+def _recipes(options: argparse.Namespace) -> Path:
+    from radiofix.training.recipe_files import own_folder
+
+    folder: Path = options.recipes or own_folder()
+    if not folder.is_dir():
+        raise ValueError(f"--recipes {folder} is no folder: leave it out for the package's own")
+    return folder
+
+
 def _planned(options: argparse.Namespace, more: Sequence[Own]) -> Bench:
     from radiofix.benchmark.runs.learned import chosen, with_own
     from radiofix.benchmark.runs.running import Bench
     from radiofix.benchmark.runs.site import Site
-    from radiofix.training.shelf import shelf
 
     subject = _subject(options)
     scale = subject.scale(options.scale)
@@ -263,7 +271,7 @@ def _planned(options: argparse.Namespace, more: Sequence[Own]) -> Bench:
         stores=_stores(options),
         out=options.out,
         work=options.work,
-        recipes=options.recipes or shelf(),
+        recipes=_recipes(options),
         agenda=agenda,
         device=options.device,
         keeps=options.keep,

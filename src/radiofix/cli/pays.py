@@ -44,7 +44,12 @@ def add_command_to(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="METHOD=RUN",
         help="pretraining runs; METHOD@STORE=RUN where a method has one of its own for a store",
     )
-    command.add_argument("--recipe", type=Path, default=Path("radiofix/position.yaml"))
+    command.add_argument(
+        "--recipe",
+        type=Path,
+        default=Path("radiofix/position.yaml"),
+        help="of fine-tuning: a YAML file, or a name of `radiofix recipes`",
+    )
     command.add_argument("--out", type=Path, default=Path("results/pretraining"))
     command.add_argument("--conditions", nargs="+", default=None, help="None: all")
     command.add_argument(
@@ -105,7 +110,7 @@ def pretraining(options: argparse.Namespace) -> int:
         protocol,
     )
     from radiofix.benchmark.pretraining_table import compared, markdown, rows
-    from radiofix.training.shelf import found
+    from radiofix.training.recipe_files import found
 
     known = [condition.name for condition in CONDITIONS]
     conditions = options.conditions or known

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import os
-import time
 import warnings
 from collections.abc import Callable
 from functools import cache, partial
+from time import perf_counter
 from typing import Any, TypeVar
 
 import torch
@@ -22,6 +22,8 @@ from lightning_fabric.strategies.strategy import Strategy
 from radiofix.training.settings import Settings
 
 Result = TypeVar("Result")
+CASTS = 1.2
+"""What bfloat16 must gain in products, since values are cast before and after them."""
 
 # Fabric tells of every process that joins; here, since spawned processes come by this line too.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -81,12 +83,14 @@ def fabric_of(device: str, processes: int, precision: str) -> Fabric:
 
 
 def precision_on(kind: str, asked: str) -> str:
-    """The precision that a device works in: 32 bits where bfloat16 would be no faster."""
+    """The precision that a device works in: 32 bits where bfloat16 would not be faster."""
     if asked == "32-true" or bfloat16_pays(kind):
         return asked
+    gain = bfloat16_gain()
+    why = f"multiplies in bfloat16 at {gain:.1f} times the speed of 32 bits, which casts would eat"
     warnings.warn(
-        f"precision={asked}, but this processor multiplies in bfloat16 at "
-        f"{bfloat16_gain():.1f} times the speed of 32 bits: working in 32 bits",
+        f"precision={asked}, but this processor {why if gain else 'only imitates bfloat16'}: "
+        "working in 32 bits",
         PrecisionWarning,
         stacklevel=2,
     )
@@ -94,26 +98,27 @@ def precision_on(kind: str, asked: str) -> str:
 
 
 def bfloat16_pays(kind: str) -> bool:
-    """Whether a device is faster in bfloat16 than in 32 bits, what casting takes included."""
-    return kind == "cuda" or bfloat16_gain() > 1.2
+    """Whether a device is faster in bfloat16 than in 32 bits."""
+    return kind == "cuda" or bfloat16_gain() > CASTS
 
 
 @cache
 def bfloat16_gain() -> float:
-    """How many times as fast as in 32 bits this processor multiplies in bfloat16.
+    """How many times as fast as in 32 bits this processor multiplies in bfloat16; 0: it imitates.
 
-    Measured once a process, in a tenth of a second, since what a processor says of itself does not
-    tell: some imitate bfloat16, and some that have it are slower in it than without.
+    Measured once a process, in a tenth of a second: some that have bfloat16 are slower in it.
     """
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return 0.0
     left, right = torch.ones(2048, 256), torch.ones(256, 1024)
     taken = {torch.float32: math.inf, torch.bfloat16: math.inf}
     with torch.inference_mode():
         for _ in range(6):
             for kind in taken:
                 one, other = left.to(kind), right.to(kind)
-                start = time.perf_counter()
+                start = perf_counter()
                 one @ other
-                taken[kind] = min(taken[kind], time.perf_counter() - start)
+                taken[kind] = min(taken[kind], perf_counter() - start)
     return taken[torch.float32] / taken[torch.bfloat16]
 
 

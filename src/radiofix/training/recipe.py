@@ -12,8 +12,8 @@ import yaml
 
 from radiofix.models.parts import Part, parse
 from radiofix.training.batches import Receiver
+from radiofix.training.recipe_files import found
 from radiofix.training.settings import Settings
-from radiofix.training.shelf import found
 from radiofix.training.witnesses import Witnesses
 
 Recipe = TypeVar("Recipe", "PretrainRecipe", "FinetuneRecipe")

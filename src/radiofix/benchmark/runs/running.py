@@ -120,12 +120,13 @@ class Bench:
     def runs(self) -> tuple[Run, ...]:
         """All runs of the figures, the first seed of each before the second of any."""
         every = wanted(self.able(), self.protocols, self.site)
-        asked = [run for run in every if self.seeds is None or run.seed in self.seeds]
-        if self.every_rate:
-            rates = {method.name: method.rates(self.site.scale) for method in self.able()}
-            more = [replace(run, rate=rate) for run in asked for rate in rates[run.method]]
-            asked += [run for run in more if run.lesson.labels]
-        return tuple(dict.fromkeys(asked))
+        asked = tuple(run for run in every if self.seeds is None or run.seed in self.seeds)
+        if not self.every_rate:
+            return asked
+        rates = {method.name: method.rates(self.site.scale) for method in self.able()}
+        others = {run: rates[run.method] if run.lesson.labels else () for run in asked}
+        each = ((run, *(replace(run, rate=rate) for rate in others[run])) for run in asked)
+        return tuple(dict.fromkeys(run for runs in each for run in runs))
 
     def left(self, runs: Iterable[Run]) -> tuple[Run, ...]:
         """Those that have no outcome, or none to all that is asked now."""
