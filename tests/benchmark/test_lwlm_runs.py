@@ -34,6 +34,7 @@ from radiofix.cli import main
 from radiofix.data.splits import squares
 from radiofix.data.store import open_paths
 from radiofix.models.heads import Estimate
+from radiofix.training.localizing import fingerprint
 
 from .conftest import TINY
 
@@ -232,6 +233,23 @@ def test_a_pretraining_run_is_made_once_and_its_checksum_kept(site):
     # All seeds begin with that one run: none of them has it made anew.
     seeds = replace(site, scale=replace(site.scale, seeds=(0, 1)))
     assert bench(seeds, ["LWLM-DTI"], ["fig10a"]).pretrainings() == ()
+
+
+def test_of_self_supervision_the_encoder_alone_is_kept_and_gone_on_from(site):
+    keeping = replace(site, keeps=True)
+    one = bench(keeping, ["LWLM-DTI"], ["fig10a"])
+    work(one, 1, lambda line: None)
+    assert one.left(one.runs()) == ()
+    weights = keeping.kept("LWLM-DTI") / "model.safetensors"
+    held = load_file(weights)
+    whole = load_file(site.work / "tiny" / "LWLM-DTI" / "model.safetensors")
+    assert set(held) == {key for key in whole if key.startswith("encoder.")} < set(whole)
+    (start,) = {o.start for o in outcomes.every(site.out)}
+    assert start == fingerprint(str(keeping.kept("LWLM-DTI")))
+    # What training begins with must be there, though.
+    save_file({key: held[key] for key in sorted(held)[1:]}, weights)
+    with pytest.raises(ValueError, match=r"does not fit its own recipe.*Missing key"):
+        fingerprint(str(keeping.kept("LWLM-DTI")))
 
 
 def test_other_rates_are_learnt_at_where_that_is_asked_for(site):

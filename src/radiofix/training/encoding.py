@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from radiofix.models.latent import Encoder
 from radiofix.objectives.mixture import Mixture
+from radiofix.objectives.placing import Placing
 from radiofix.training.loop import Share
 from radiofix.training.recipe import PretrainRecipe
 
@@ -23,6 +24,12 @@ class Pretraining(nn.Module):
         """The total loss, and each objective's."""
         total, losses = self.mixture(self.encoder, work.contents)
         return {"loss": total, **losses}
+
+    def begins(self) -> set[str]:
+        """Keys of the weights that training can begin with: the encoder's and a placing head's."""
+        objectives = self.mixture.objectives.items()
+        heads = [f"mixture.objectives.{n}." for n, o in objectives if isinstance(o, Placing)]
+        return {key for key in self.state_dict() if key.startswith(("encoder.", *heads))}
 
 
 def build(recipe: PretrainRecipe) -> Pretraining:

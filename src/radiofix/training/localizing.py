@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -122,7 +123,7 @@ def pretrained(name: str) -> Start:
         return Start(localizer.encoder, parts[0], localizer.head, parts[1])
     recipe = read_recipe(PretrainRecipe, folder.config()["recipe"], name)
     module = build(recipe)
-    _load(module, folder)
+    _load(module, folder, module.begins())
     for key, objective in module.mixture.objectives.items():
         if isinstance(objective, Placing):
             head = Part(**recipe.objectives[key].init_args["head"])
@@ -173,13 +174,17 @@ def finetuned(path: Path) -> tuple[Finetuning, FinetuneRecipe]:
         raise ValueError(f"{path} is no fine-tuning run: give the folder of one")
     recipe = read_recipe(FinetuneRecipe, config["recipe"], str(path))
     module = build_localizer(recipe)
-    _load(module, folder)
+    _load(module, folder, set(module.state_dict()))
     return module.eval(), recipe
 
 
-def _load(module: nn.Module, folder: RunFolder) -> None:
+def _load(module: nn.Module, folder: RunFolder, needed: Set[str]) -> None:
+    """Weights of a run; of what is not needed, those that are there."""
+    weights = folder.weights()
+    left_out = set(module.state_dict()) - needed - set(weights)
+    weights |= {key: module.state_dict()[key] for key in left_out}
     try:
-        module.load_state_dict(folder.weights())
+        module.load_state_dict(weights)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{folder.path} does not fit its own recipe: {reason}") from error

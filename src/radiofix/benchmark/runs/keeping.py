@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Set
 from pathlib import Path
 
 import torch
@@ -21,23 +22,26 @@ from radiofix.training.shipping import without_way
 def keep(run: Path, place: Path) -> None:
     """Keeps a finished run's network: parameters at half precision, no map, no checkpoints.
 
+    Of pretraining the encoder and a head that places; what it was trained against is left out.
+
     Args:
         run: folder of pretraining or of fine-tuning.
         place: folder to be; whoever begins with it loads it as the run itself.
     """
     folder = RunFolder(run)
-    module: nn.Module
     if folder.config().get("kind") == "pretrain":
         config = folder.config()
         # Reading a recipe makes parts of its names.
-        module = build(read_recipe(PretrainRecipe, folder.config()["recipe"], str(run)))
-        module.load_state_dict(folder.weights())
+        trained = build(read_recipe(PretrainRecipe, folder.config()["recipe"], str(run)))
+        trained.load_state_dict(folder.weights())
+        tensors = _half(trained, trained.begins())
     else:
-        module, config = shelf.load(run), dict(shelf.describe(run))
-        forget_map(module)
+        localizer, config = shelf.load(run), dict(shelf.describe(run))
+        forget_map(localizer)
+        tensors = _half(localizer, set(localizer.state_dict()))
         place = place / shelf.FOLDER
     place.mkdir(parents=True, exist_ok=True)
-    write_whole(place / WEIGHTS, save(_half(module)))
+    write_whole(place / WEIGHTS, save(tensors))
     recipe = {key: without_way(key, value) for key, value in config["recipe"].items()}
     write_whole(place / CONFIG, json.dumps({**config, "recipe": recipe}, indent=1) + "\n")
 
@@ -47,8 +51,8 @@ def is_kept(place: Path) -> bool:
     return any((folder / CONFIG).is_file() for folder in (place, place / shelf.FOLDER))
 
 
-def _half(module: nn.Module) -> dict[str, Tensor]:
-    """All of it, what was learnt at half precision; scales and calibration stay as they are."""
+def _half(module: nn.Module, wanted: Set[str]) -> dict[str, Tensor]:
+    """What is wanted of it, what was learnt at half precision; scales and calibration stay."""
     learnt = {name for name, _ in module.named_parameters()}
     return {
         name: (tensor.half() if name in learnt and tensor.dtype == torch.float32 else tensor)
@@ -56,4 +60,5 @@ def _half(module: nn.Module) -> dict[str, Tensor]:
         .cpu()
         .contiguous()
         for name, tensor in module.state_dict().items()
+        if name in wanted
     }
