@@ -99,6 +99,7 @@ LAPTOP = Scale(
         "radiofix": Pace(11.0, 0.0020, 0.0015),
         "lwlm": Pace(11.0, 0.0040, 0.0020, pretraining=1.26),
         "resnet": Pace(17.0, 0.0097, 0.0032),
+        "swit": Pace(11.0, 0.0050, 0.0020, pretraining=1.2),
         "lookup": Pace(15.0, fix=0.0010),
         "geometry": Pace(7.0, fix=0.0070),
         "limit": Pace(60.0, fix=0.2),
