@@ -10,8 +10,8 @@ from radiofix.benchmark.runs.scales import RATE_LABELS
 
 COMPARED = (
     "What was learnt at several rates of learning, all else the same. Figures are of the rate that "
-    f"validation users of the region split prefer at {RATE_LABELS:,} labels. Test errors are told "
-    "of what is asked one thing alone."
+    f"validation users of the region split prefer at {RATE_LABELS:,} labels. Of what is put to "
+    "several tests the validation error alone is told."
 )
 HEAD = ("method", "learnt", "seed", "rate", "validation error", "test error, mean", "taken")
 
