@@ -397,13 +397,23 @@ def test_how_far_training_goes_is_as_the_runs_say(told, file):
     assert row in (ROOT / "docs/results.md").read_text()
 
 
-def test_the_longest_training_is_told_as_it_was_found():
-    found = result("radiofix-nano-o1-10000-labels.json")["figures"]
-    implied = found["implied"]
-    row = f"| {found['mean']:.2f} m | {found['median']:.2f} | {found['p90']:.2f} "
+@pytest.mark.parametrize(
+    ("begun", "steps", "file"),
+    [("witnessed", "30,000", ""), ("witnessed, five paths", "9,600", "-five-paths")],
+)
+def test_the_longest_training_is_told_as_it_was_found(begun, steps, file):
+    found = result(f"radiofix-nano-o1-10000-labels{file}.json")
+    assert f"training.steps={steps.replace(',', '')} training.rate=1e-3" in found["commands"][1]
+    figures, implied = found["figures"], found["figures"]["implied"]
+    page = (ROOT / "docs/results.md").read_text()
+    row = f"| {figures['mean']:.2f} m | {figures['median']:.2f} | {figures['p90']:.2f} "
     row += f"| {implied['toa_median']:.2f} m | {implied['aoa_median']:.2f}° |"
-    assert f"| witnessed | 30,000 | 1e-3 {row}" in (ROOT / "docs/results.md").read_text()
-    assert f"{found['mean']:.2f} m mean, {found['median']:.2f} at the median" in README
+    assert f"| {begun} | {steps} | 1e-3 {row}" in page
+    if file:
+        told = f"{figures['mean']:.2f} m mean, {figures['median']:.2f} at the median; medians of "
+        told += f"times {implied['toa_median']:.2f} m, of angles {implied['aoa_median']:.2f}°"
+        assert told in README
+        assert f"{found['seconds'] / 60:.0f} min, in 32 bits" in page
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/getting-started.md", "docs/channels.md"])
