@@ -12,6 +12,7 @@ from radiofix.benchmark.lwlm.paper import LWLM, OMP, PAPER_FIGURES, printed
 from radiofix.benchmark.lwlm.protocols import AGENDA, BY_NAME, HEADLINE, PROTOCOLS, trials_of
 from radiofix.benchmark.lwlm.scales import LAPTOP, PAPER, SMOKE
 from radiofix.benchmark.runs.answers import ask
+from radiofix.benchmark.runs.choosing import wanted
 from radiofix.benchmark.runs.classical import (
     Known,
     averaged,
@@ -31,7 +32,6 @@ from radiofix.benchmark.runs.lessons import (
 from radiofix.benchmark.runs.outcomes import Run
 from radiofix.benchmark.runs.questions import AOA, FUSION, POSITION, TOA
 from radiofix.benchmark.runs.recipes import InLesson, asked_receiver, changed, with_stations
-from radiofix.benchmark.runs.running import wanted
 from radiofix.data.store import open_paths
 from radiofix.models.heads import Estimate
 from radiofix.physics.strongest import Wave

@@ -22,13 +22,14 @@ from radiofix.benchmark.lwlm.protocols import AGENDA, named
 from radiofix.benchmark.lwlm.scales import Pace
 from radiofix.benchmark.runs import outcomes
 from radiofix.benchmark.runs.answers import ask
+from radiofix.benchmark.runs.choosing import points_of
 from radiofix.benchmark.runs.claims import claim, of_results
 from radiofix.benchmark.runs.forecast import Forecast, plan
 from radiofix.benchmark.runs.learned import chosen, held_out_links
 from radiofix.benchmark.runs.lessons import Lesson, Trial
 from radiofix.benchmark.runs.outcomes import Outcome, Run
 from radiofix.benchmark.runs.questions import POSITION, TOA
-from radiofix.benchmark.runs.running import Bench, carry_out, perform, points_of, prepare
+from radiofix.benchmark.runs.running import Bench, carry_out, perform, prepare
 from radiofix.benchmark.runs.working import work
 from radiofix.cli import main
 from radiofix.data.splits import squares

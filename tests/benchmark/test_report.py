@@ -14,8 +14,8 @@ from radiofix.benchmark.lwlm.subject import SUBJECT
 from radiofix.benchmark.pages import LIMITED, html, markdown
 from radiofix.benchmark.report import gather
 from radiofix.benchmark.runs import outcomes
+from radiofix.benchmark.runs.choosing import points_of
 from radiofix.benchmark.runs.outcomes import Cost, Outcome, Run, Tried
-from radiofix.benchmark.runs.running import points_of
 from radiofix.cli import main
 
 MADE = {

@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from radiofix.benchmark.runs.choosing import points_of, rated, wanted
 from radiofix.benchmark.runs.learned import chosen
 from radiofix.benchmark.runs.lessons import NLOS, UNSEEN, WHOLE, Lesson
 from radiofix.benchmark.runs.networks import Network
 from radiofix.benchmark.runs.outcomes import Run
 from radiofix.benchmark.runs.questions import FUSION, POSITION
-from radiofix.benchmark.runs.running import Bench, points_of, rated, wanted
+from radiofix.benchmark.runs.running import Bench
 from radiofix.benchmark.sigmap import stores
 from radiofix.benchmark.sigmap.arms import SLOWER
 from radiofix.benchmark.sigmap.methods import (

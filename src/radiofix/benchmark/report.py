@@ -16,11 +16,11 @@ from radiofix.benchmark import metrics
 from radiofix.benchmark.figures import Cell, Figure, printed_of
 from radiofix.benchmark.lwlm.limit import LIMIT
 from radiofix.benchmark.runs import outcomes
+from radiofix.benchmark.runs.choosing import preferred, searches, wanted
 from radiofix.benchmark.runs.learned import Method, with_own
 from radiofix.benchmark.runs.outcomes import Outcome, Run, Tried
 from radiofix.benchmark.runs.own import OwnRow
 from radiofix.benchmark.runs.protocols import REGION, Point, Protocol
-from radiofix.benchmark.runs.running import preferred, searches, wanted
 from radiofix.benchmark.runs.site import Site
 from radiofix.benchmark.runs.subject import Subject
 from radiofix.benchmark.subjects import SUBJECTS

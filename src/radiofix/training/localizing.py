@@ -180,9 +180,8 @@ def finetuned(path: Path) -> tuple[Finetuning, FinetuneRecipe]:
 
 def _load(module: nn.Module, folder: RunFolder, needed: Set[str]) -> None:
     """Weights of a run; of what is not needed, those that are there."""
-    weights = folder.weights()
-    left_out = set(module.state_dict()) - needed - set(weights)
-    weights |= {key: module.state_dict()[key] for key in left_out}
+    own = module.state_dict()
+    weights = {key: own[key] for key in set(own) - needed} | folder.weights()
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from radiofix.benchmark.runs.choosing import asked
 from radiofix.benchmark.runs.learned import Method
 from radiofix.benchmark.runs.networks import Network
 from radiofix.benchmark.runs.outcomes import Outcome, Run, every
 from radiofix.benchmark.runs.preparing import Preparation
 from radiofix.benchmark.runs.protocols import Agenda, Protocol
-from radiofix.benchmark.runs.running import Bench, asked
+from radiofix.benchmark.runs.running import Bench
 from radiofix.benchmark.runs.scales import Pace, Scale
 
 MANY = 3
