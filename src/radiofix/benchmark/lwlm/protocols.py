@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from radiofix.benchmark.lwlm.paper import BASE, CNN, SINGLE, SWIT, printed
+from radiofix.benchmark.lwlm.paper import BASE, CNN, LWLM, SINGLE, SWIT, printed
 from radiofix.benchmark.runs.lessons import (
     ALL_LABELS,
     EVERYBODY,
@@ -69,14 +69,15 @@ HEADLINE = (
         "Position from one station by the number of labels",
         _LABELLED,
         _curve(_LABELS, [replace(_ONE, labels=n) for n in _LABELS]),
+        once=True,
     ),
-    Protocol("fig8", "Time of arrival", _LABELLED, _single(_asked(TOA)), "p50"),
-    Protocol("fig9", "Angle of arrival", _LABELLED, _single(_asked(AOA)), "p50"),
+    Protocol("fig8", "Time of arrival", _LABELLED, _single(_asked(TOA)), "p50", once=True),
+    Protocol("fig9", "Angle of arrival", _LABELLED, _single(_asked(AOA)), "p50", once=True),
 )
 """What is run first."""
 PROTOCOLS = (
     *HEADLINE,
-    Protocol("fig11a", "Position from four stations", _LABELLED, _single(_FOUR), "p50"),
+    Protocol("fig11a", "Position from four stations", _LABELLED, _single(_FOUR), "p50", once=True),
     Protocol(
         "fig10c",
         "Position from one station by bandwidth; 30 and 40 MHz were never seen in pretraining",
@@ -96,6 +97,7 @@ PROTOCOLS = (
         "Position from one station by the distance of pilots, fine-tuned once for all",
         _EVERY_NTH,
         _curve(PILOTS, [replace(_ONE, pilots=PILOTS)] * len(PILOTS), _COMBS),
+        splits=(REGION,),
         ours=True,
         once=True,
     ),
@@ -104,6 +106,7 @@ PROTOCOLS = (
         "Position by the number of stations, trained once",
         "stations",
         _curve(range(1, 5), [_FOUR] * 4, _first(STATIONS, range(1, 5))),
+        once=True,
     ),
     Protocol(
         "fig11c",
@@ -117,6 +120,7 @@ PROTOCOLS = (
         "Position from one station by the signal-to-noise ratio",
         "SNR [dB]",
         _curve(_NOISE, [replace(_ONE, snr_db=n) for n in _NOISE]),
+        splits=(REGION,),
         ours=True,
         once=True,
     ),
@@ -125,6 +129,7 @@ PROTOCOLS = (
         "Position from one station by a link budget: noise figure 5 dB, far users are noisier",
         "power of users [dBm]",
         _curve(_POWERS, [replace(_ONE, power_dbm=p) for p in _POWERS]),
+        splits=(REGION,),
         ours=True,
         once=True,
     ),
@@ -137,6 +142,7 @@ PROTOCOLS = (
             [_OTHERS] * len(STATIONS),
             [Trial((name,)) for name in STATIONS],
         ),
+        splits=(REGION,),
         ours=True,
         once=True,
     ),
@@ -145,6 +151,7 @@ PROTOCOLS = (
         "Position from one station by the deviation of users' clocks",
         "deviation of the clock [ns]",
         _curve(_CLOCKS, [replace(_ONE, clock=ns * 1e-9) for ns in _CLOCKS]),
+        splits=(REGION,),
         ours=True,
         once=True,
     ),
@@ -153,6 +160,7 @@ PROTOCOLS = (
         "Position from four stations by the deviation of users' clocks, which all stations share",
         "deviation of the clock [ns]",
         _curve(_CLOCKS, [replace(_FOUR, clock=ns * 1e-9) for ns in _CLOCKS]),
+        splits=(REGION,),
         ours=True,
         once=True,
     ),
@@ -161,6 +169,7 @@ PROTOCOLS = (
         "Position of users without line of sight from one station",
         _LABELLED,
         _curve((1_000, 10_000), [replace(_ONE, labels=n, users=HIDDEN) for n in (1_000, 10_000)]),
+        splits=(REGION,),
         ours=True,
         once=True,
     ),
@@ -169,6 +178,7 @@ PROTOCOLS = (
         "Position by the number of stations, trained once on twelve",
         "stations",
         _curve(_COUNTS, [_ALL] * len(_COUNTS), _first(MAIN_STREET, _COUNTS)),
+        splits=(REGION,),
         ours=True,
         once=True,
     ),
@@ -180,6 +190,7 @@ PROTOCOLS = (
             (0.5, 2.5, 4.5),
             [replace(_ONE, users=users) for users in (NEAR_WALLS, EVERYBODY, FAR_WALLS)],
         ),
+        splits=(REGION,),
         ours=True,
         once=True,
     ),
@@ -188,6 +199,7 @@ PROTOCOLS = (
         "Position from one station with the sector elements of 3GPP TR 38.901",
         _LABELLED,
         _single(replace(_ONE, pattern="sector")),
+        splits=(REGION,),
         ours=True,
         once=True,
     ),
@@ -202,6 +214,7 @@ STORES = {
 }
 _COMPARED = ("fig10a", "fig8", "fig9", "fig11a")
 """What every method answers."""
+_PAPERS = tuple(protocol.name for protocol in PROTOCOLS if not protocol.ours)
 
 
 def _lessons(figures: Sequence[str]) -> frozenset[Lesson]:
@@ -217,14 +230,18 @@ def _points(wanted: Callable[[Protocol, float], bool]) -> Iterator[Point]:
     return (p for protocol in PROTOCOLS for p in protocol.points if wanted(protocol, p.x))
 
 
+_KRIGED = tuple(f"{NANO}-{how}" for how in ("kriged", "at-once", "scratch-kriged"))
+_ABLATIONS = (BASE, *SINGLE, CNN, SWIT)
 AGENDA = Agenda(
     "lwlm",
     PROTOCOLS,
     STORES,
     tuned=replace(_ONE, labels=RATE_LABELS),
-    beside={
-        **{name: _lessons(_COMPARED) | _printed(name) for name in (BASE, *SINGLE, CNN, SWIT)},
-        f"{NANO}-kriged": _lessons(("fig10a", "fig10b", "fig10d")),
+    beside=frozenset((*_KRIGED, *_ABLATIONS)),
+    limited={
+        LWLM: _lessons((*_PAPERS, "snr")),
+        **{name: _lessons(_COMPARED) | _printed(name) for name in _ABLATIONS},
+        f"{NANO}-kriged": _lessons(("fig10a", "fig10b")) | {replace(_ONE, pilots=(PILOTS[-1],))},
         f"{NANO}-at-once": _lessons(("fig10a", "fig10b", "hidden")),
         f"{NANO}-scratch-kriged": _lessons(("fig10a",)),
     },

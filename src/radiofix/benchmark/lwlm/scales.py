@@ -57,6 +57,7 @@ SMOKE = Scale(
     validation_users=16,
     limit_users=4,
     seeds=(0,),
+    sparing=True,
     rates=(1e-3,),
     finetuning={**_SCHEDULE, "batch": 8, "steps": 3, "validate_every": 3, "log_every": 3},
     pretraining={"steps": 3, "batch": 8, "warmup": 0, "validate_every": 3, "log_every": 3},

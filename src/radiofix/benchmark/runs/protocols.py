@@ -77,9 +77,10 @@ class Agenda:
     """What the stores are that its users are of."""
     tuned: Lesson
     """At which rates of learning are compared."""
-    beside: Mapping[str, frozenset[Lesson] | None] = field(default_factory=dict)
-    """Methods that answer a question beside the figures'; where a scale is sparing, one seed of
-    them is asked these lessons alone (as on the first split). None: all."""
+    beside: frozenset[str] = frozenset()
+    """Methods that answer a question beside the figures': one seed where a scale is sparing."""
+    limited: Mapping[str, frozenset[Lesson]] = field(default_factory=dict)
+    """Methods that a sparing scale asks these lessons alone (as on the first split)."""
 
     def named(self, names: Sequence[str] | None) -> tuple[Protocol, ...]:
         """The protocols of these names; None: all."""
@@ -95,11 +96,10 @@ class Agenda:
             return ()
         if not scale.sparing:
             return scale.seeds
-        if method not in self.beside:
-            return scale.seeds[:1] if protocol.once else scale.seeds
-        lessons = self.beside[method]
-        asked = lessons is None or replace(lesson, split=REGION) in lessons
-        return scale.seeds[:1] if asked else ()
+        lessons = self.limited.get(method)
+        if lessons is not None and replace(lesson, split=REGION) not in lessons:
+            return ()
+        return scale.seeds[:1] if protocol.once or method in self.beside else scale.seeds
 
     def admitting(self, names: Sequence[str]) -> Agenda:
         """The same with these methods in every protocol."""

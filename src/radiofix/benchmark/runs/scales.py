@@ -55,8 +55,8 @@ class Scale:
     splits: tuple[str, ...] = ("region", "random")
     """Of each figure's, those that are run."""
     sparing: bool = False
-    """Whether one seed is taken of figures that ask `once` and of methods in `Agenda.beside`,
-    and of the latter those lessons alone that it names."""
+    """Whether one seed is taken of figures that ask `once` and of methods in `Agenda.beside`, and
+    of methods in `Agenda.limited` those lessons alone that it names."""
     points: int | None = None
     """Of a figure's axis, how many that are run, the ends first; None: all."""
     grid_spacing: float = 0.25

@@ -259,11 +259,13 @@ _BESIDE = (
     *(f"cities-{arm}" for arm in ("walls", "reader", "no-map", "constant")),
     *(f"{SIGMAP}-{arm}" for arm in ("other-map", "walls", "eq11", "low-rank", "full", "scratch")),
     *(SWIT, CNN),
+    # What learns nothing there has other test users by another seed, and no more; and a control.
+    *(*_WAVES, JOINED, OMP, "NOMP", "NOMP-map"),
 )
 AGENDA = Agenda(
     "sigmap",
     PROTOCOLS,
     STORES,
     tuned=replace(_ALONE, labels=RATE_LABELS),
-    beside=dict.fromkeys(_BESIDE),
+    beside=frozenset(_BESIDE),
 )
