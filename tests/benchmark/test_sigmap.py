@@ -94,6 +94,7 @@ def test_three_seeds_are_for_what_a_table_is_about_and_one_for_what_is_beside_it
     taught = (RIGHT, f"{RIGHT}-asked-other", "cities-waves", "cities-waves-constant")
     tabled = (RIGHT, SIGMAP, NO_MAP, "SigMap-constant", "radiofix-nano", "LWLM", "kNN")
     beside = (SCRATCH, TOLD_OTHER, "SigMap-low-rank", "SigMap-eq11", "ResNet-34", "SWiT")
+    beside = (*beside, "OMP", "NOMP")
 
     def seeds(name: str, figure: str) -> set[int]:
         return {run.seed for run in wanted([every[name]], AGENDA.named([figure]), site)}

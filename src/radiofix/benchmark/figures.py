@@ -19,6 +19,8 @@ from radiofix.benchmark.runs.subject import Subject
 Array = NDArray[np.float64]
 COLOURS = 6
 """That a picture tells apart."""
+NEXT_TO_NOTHING = 0.01
+"""Of an error: less than that has no multiples worth telling [m]."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,18 @@ class Cell:
     """Of the first seed."""
     limit: float | None = None
     """The statistic of what the channels allow at this point, where it was worked out."""
+    survey: float | None = None
+    """The same of what labels at every other place would leave."""
 
     @property
     def ratio(self) -> float | None:
-        """The value over the limit's; None: there is none, or it is 0."""
-        return self.value / self.limit if self.limit else None
+        """The value over the limit's; None: there is none, or it is next to nothing."""
+        return _over(self.value, self.limit)
+
+    @property
+    def survey_ratio(self) -> float | None:
+        """The value over the survey's."""
+        return _over(self.value, self.survey)
 
     def plain(self) -> dict[str, Any]:
         """For JSON: numbers alone."""
@@ -77,7 +86,11 @@ class Cell:
             "paper": paper,
         }
         told["papers"] = papers
-        return {**own, **told, "ratio": self.ratio}
+        return {**own, **told, "ratio": self.ratio, "survey_ratio": self.survey_ratio}
+
+
+def _over(value: float, least: float | None) -> float | None:
+    return None if least is None or least < NEXT_TO_NOTHING else value / least
 
 
 @dataclass(frozen=True)

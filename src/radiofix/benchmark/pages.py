@@ -12,7 +12,8 @@ from radiofix.benchmark.accounts import costs, honesty
 from radiofix.benchmark.blocks import Block, Bullets, Code, Heading, Picture, Table, Text
 from radiofix.benchmark.contrasts import contrast
 from radiofix.benchmark.digest import digest
-from radiofix.benchmark.figures import Cell, Figure
+from radiofix.benchmark.figures import NEXT_TO_NOTHING, Cell, Figure
+from radiofix.benchmark.lwlm.limit import LIMIT, SURVEY
 from radiofix.benchmark.metrics import FAR
 from radiofix.benchmark.rates import rates
 from radiofix.benchmark.report import Report
@@ -25,8 +26,12 @@ LIMITED = (
     "knows their channels without noise, and the noise, but not the common phase: what noise alone "
     "leaves, 0 where no neighbour is taken for another. The survey is the same without the user's "
     "own place: what labels at every other place would leave. Both are worked out for some of the "
-    "test users."
+    f"test users; of less than {NEXT_TO_NOTHING:g} m no multiples are told."
 )
+RATIOS: Mapping[str, Callable[[Cell], float | None]] = {
+    LIMIT: lambda cell: cell.ratio,
+    SURVEY: lambda cell: cell.survey_ratio,
+}
 INTERVALS = (
     "In brackets: 95 % of the values when seeds and users are drawn again, on the split region "
     "whole squares of users, who err alike: there are few of them, and where several stations are "
@@ -123,7 +128,12 @@ def _figure(figure: Figure) -> list[Block]:
     )
     if figure.curve:
         tables += [_far(figure, split) for split in protocol.splits if _any_far(figure, split)]
-    limited = [_limited(figure, split) for split in protocol.splits if _any_limit(figure, split)]
+    limited = [
+        table
+        for split in protocol.splits
+        for name, ratio in RATIOS.items()
+        if (table := _limited(figure, split, name, ratio)) is not None
+    ]
     return [
         Heading(f"{name}: {protocol.title}", anchor=protocol.name),
         *([Text(figure.subject.beside)] if papers else []),
@@ -274,16 +284,18 @@ def _far(figure: Figure, split: str) -> Table:
     return Table(caption, _axis(figure), _by_method(figure, split, both))
 
 
-def _any_limit(figure: Figure, split: str) -> bool:
-    return figure.curve and any(c.ratio is not None for c in figure.at(split))
+def _limited(
+    figure: Figure, split: str, name: str, ratio: Callable[[Cell], float | None]
+) -> Table | None:
+    if not figure.curve or all(ratio(cell) is None for cell in figure.at(split)):
+        return None
 
-
-def _limited(figure: Figure, split: str) -> Table:
     def times(cell: Cell) -> str | None:
-        return None if cell.ratio is None else f"{cell.ratio:.1f}"
+        found = ratio(cell)
+        return None if found is None else f"{found:.1f}"
 
     word = figure.subject.words[figure.protocol.statistic]
-    caption = f"Split {split}: ratio to the limit of the error, {word}"
+    caption = f"Split {split}: ratio to the {name} of the error, {word}"
     return Table(caption, _axis(figure), _by_method(figure, split, times))
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from radiofix.benchmark import metrics
 from radiofix.benchmark.figures import Cell, Figure, printed_of
-from radiofix.benchmark.lwlm.limit import LIMIT
+from radiofix.benchmark.lwlm.limit import LIMIT, SURVEY
 from radiofix.benchmark.runs import outcomes
 from radiofix.benchmark.runs.choosing import preferred, searches, wanted
 from radiofix.benchmark.runs.learned import Method, with_own
@@ -160,8 +160,11 @@ def _cells(
             if seeds:
                 answers = {seed: [found[seed] for found in each] for seed in seeds}
                 cells.append(_cell(protocol, points[0], method.name, answers, subject))
-    limits = {(c.split, c.x): c.value for c in cells if c.method == LIMIT}
-    return tuple(replace(cell, limit=limits.get((cell.split, cell.x))) for cell in cells)
+    least = {(c.method, c.split, c.x): c.value for c in cells if c.method in (LIMIT, SURVEY)}
+    return tuple(
+        replace(c, limit=least.get((LIMIT, c.split, c.x)), survey=least.get((SURVEY, c.split, c.x)))
+        for c in cells
+    )
 
 
 def _places(protocol: Protocol, site: Site) -> list[list[Point]]:

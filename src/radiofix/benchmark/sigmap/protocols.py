@@ -259,8 +259,8 @@ _BESIDE = (
     *(f"cities-{arm}" for arm in ("walls", "reader", "no-map", "constant")),
     *(f"{SIGMAP}-{arm}" for arm in ("other-map", "walls", "eq11", "low-rank", "full", "scratch")),
     *(SWIT, CNN),
-    # What learns nothing there has other test users by another seed, and no more; and a control.
-    *(*_WAVES, JOINED, OMP, "NOMP", "NOMP-map"),
+    # What learns nothing there has other test users by another seed, and no more.
+    *(JOINED, OMP, "NOMP", "NOMP-map"),
 )
 AGENDA = Agenda(
     "sigmap",
