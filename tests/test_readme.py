@@ -416,6 +416,18 @@ def test_the_longest_training_is_told_as_it_was_found(begun, steps, file):
         assert f"{found['seconds'] / 60:.0f} min, in 32 bits" in page
 
 
+def test_long_training_on_every_fifth_pilot_is_told_as_it_was_found():
+    found = result("radiofix-nano-o1-10000-labels-every-fifth-pilot.json")
+    figures, implied = found["figures"], found["figures"]["implied"]
+    page = " ".join((ROOT / "docs/results.md").read_text().split())
+    told = f"{found['seconds'] / 60:.0f} min of a core beside other work) it is at "
+    told += f"{figures['mean']:.1f} m, {figures['median']:.2f} at the median, where the paper"
+    assert told in page
+    told = f"times are {implied['toa_median']:.2f} m off at the median, angles "
+    told += f"{implied['aoa_median']:.2f}°, but {implied['aoa_mean']:.1f}° at the mean"
+    assert told in page
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/getting-started.md", "docs/channels.md"])
 def test_the_python_of_the_pages_runs(page, tmp_path, monkeypatch):
     write_miniature(tmp_path / "o1.zarr")
