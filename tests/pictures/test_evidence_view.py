@@ -50,3 +50,11 @@ def test_points_are_told_apart_however_far_they_spread(
     place = axes.transData.transform(np.column_stack([x, 1 + x]))[:, 0]
     width = axes.get_window_extent().width
     assert np.diff(place).min() > 0.08 * width
+
+
+def test_no_line_crosses_a_place_where_a_method_was_not_asked():
+    whole, ends = Line(np.array([1.0, 2.0, 3.0]), np.ones(3)), np.array([1.0, 3.0])
+    (axes,) = draw_curves([Panel([whole, Line(ends, 2 * ends, "theirs")])], "so much", "m").axes
+    drawn = {line.get_label(): np.asarray(line.get_ydata()) for line in axes.get_lines()}
+    np.testing.assert_array_equal(drawn["ours"], np.ones(3))
+    np.testing.assert_array_equal(drawn["theirs"], [2.0, np.nan, 6.0])

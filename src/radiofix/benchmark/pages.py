@@ -129,10 +129,10 @@ def _figure(figure: Figure) -> list[Block]:
     if figure.curve:
         tables += [_far(figure, split) for split in protocol.splits if _any_far(figure, split)]
     limited = [
-        table
+        found
         for split in protocol.splits
-        for name, ratio in RATIOS.items()
-        if (table := _limited(figure, split, name, ratio)) is not None
+        for over, ratio in RATIOS.items()
+        if (found := _limited(figure, split, over, ratio)) is not None
     ]
     return [
         Heading(f"{name}: {protocol.title}", anchor=protocol.name),

@@ -118,13 +118,15 @@ def draw_curves(panels: Sequence[Panel], axis: str, unit: str) -> Figure:
     with house_style():
         figure, axes = _canvas(panels)
         for place, panel in zip(axes, panels, strict=True):
+            every = np.unique(np.concatenate([line.x for line in panel.lines]))
             for line in panel.lines:
                 look = _look(line)
-                place.plot(line.x, line.y, marker=".", markersize=4, label=line.name, **look)
+                values = _over(every, line)
+                place.plot(every, values, marker=".", markersize=4, label=line.name, **look)
                 if line.low is not None and line.high is not None:
                     place.vlines(line.x, line.low, line.high, color=look["color"], linewidth=0.6)
                 _mark(place, line)
-            _axis(place, np.unique(np.concatenate([line.x for line in panel.lines])))
+            _axis(place, every)
             place.set_yscale("log")
             place.yaxis.set_major_formatter(FuncFormatter(_plain))
             place.yaxis.set_minor_formatter(FuncFormatter(_sparse))
@@ -143,6 +145,13 @@ def _canvas(panels: Sequence[Panel]) -> tuple[Figure, list[Axes]]:
     for place, panel in zip(axes, panels, strict=True):
         place.set_title(panel.title)
     return figure, axes
+
+
+def _over(every: Array, line: Line) -> Array:
+    """Values at all places of the axis, so that no line is drawn across one where it has none."""
+    values = np.full(len(every), np.nan)
+    values[np.searchsorted(every, line.x)] = line.y
+    return values
 
 
 def _axis(place: Axes, points: Array) -> None:
