@@ -167,7 +167,7 @@ def test_what_cannot_be_had_is_refused_in_one_line(mine, capsys):
 def test_the_page_s_method_stands_in_the_tables_and_reports_need_no_code(mine, capsys):
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (mine / "own_page.py").write_text(code)
-    out = mine / "out"
+    out = mine / "results" / "of-mine"
     asked = ("--method", "own_page:Ridge", "--method", "own_mean:Station", "--methods", "kNN")
     assert bench("sigmap", out, *asked, "--only", "table4-munich") == 0
     printed = capsys.readouterr().out
@@ -190,6 +190,7 @@ def test_the_page_s_method_stands_in_the_tables_and_reports_need_no_code(mine, c
     asked_for = json.loads((out / "bench.json").read_text())
     assert set(asked_for["own"]) == {"ridge", "at-the-station"}
     assert "own_page:Ridge" in asked_for["commands"][0]
+    assert " --out results/of-mine " in asked_for["commands"][0]
     figures = {f.name: f for f in gather(out).figures}
     there = {cell.method for cell in figures["table4-munich"].cells}
     assert there == {"ridge", "at-the-station", "kNN"}

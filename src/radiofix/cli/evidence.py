@@ -376,8 +376,11 @@ def _command(options: argparse.Namespace) -> str:
 
 
 def _name(value: Any) -> str:
+    """A way as from the working folder; of what lies elsewhere its name alone."""
     path = Path(value)
-    return path.name if path.is_absolute() else str(value)
+    if not path.is_absolute():
+        return str(value)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path.name)
 
 
 def _tell(line: str) -> None:
