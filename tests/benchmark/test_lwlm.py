@@ -17,6 +17,7 @@ from radiofix.benchmark.runs.classical import (
     Known,
     averaged,
     multilaterated,
+    placed,
     weighed_by_distance,
 )
 from radiofix.benchmark.runs.learned import chosen, held_out_links
@@ -33,7 +34,8 @@ from radiofix.benchmark.runs.outcomes import Run
 from radiofix.benchmark.runs.questions import AOA, FUSION, POSITION, TOA
 from radiofix.benchmark.runs.recipes import InLesson, asked_receiver, changed, with_stations
 from radiofix.data.store import open_paths
-from radiofix.models.heads import Estimate
+from radiofix.models.heads import Estimate, fuse
+from radiofix.physics.rotation import rotation
 from radiofix.physics.strongest import Wave
 from radiofix.training.batches import Receiver
 from radiofix.training.recipe import PretrainRecipe, load_recipe
@@ -456,6 +458,57 @@ def test_a_clock_that_is_off_is_solved_for_where_it_is_known_that_it_may_be(hear
     )
     away = [(position - truth.position)[kept].norm(dim=-1).median() for position in (told, untold)]
     assert away[0] < 0.5 < 2.0 < away[1]
+
+
+def test_a_station_behind_whom_a_user_may_stand_is_believed_there(heard):
+    # The first looks east, the second north; the user is west of the first.
+    place = torch.tensor([-40.0, 20.0, 1.5], dtype=torch.float64)
+    station = torch.tensor([[0.0, 0.0, 6.0], [5.0, -30.0, 6.0]], dtype=torch.float64)
+    yaw = torch.tensor([[0.0, 0.0, 0.0], [math.pi / 2, 0.0, 0.0]], dtype=torch.float64)
+    pair = replace(
+        heard[0][:2],
+        user=torch.tensor([7, 7]),
+        station=torch.tensor([0, 1]),
+        station_position=station,
+        station_orientation=yaw,
+    )
+    away = place - station
+    across = (rotation(yaw)[:, :, 1] * away).sum(-1)
+    wave = Wave(away.norm(dim=-1) / SPEED_OF_LIGHT, across / away.norm(dim=-1), torch.ones(2) + 0j)
+    both_sides = torch.tensor([[-60.0, 0.0], [60.0, 80.0]])
+    found = multilaterated(pair, wave, Known(1.5, area=both_sides)).position
+    assert (found - place).norm(dim=-1).max() < 0.01
+    # Where the map says that nobody is behind the first, its front is looked at.
+    east = torch.tensor([[0.0, 0.0], [60.0, 80.0]])
+    assert (multilaterated(pair, wave, Known(1.5, area=east)).position[:, 0] > 0).all()
+
+
+def test_a_link_in_which_no_wave_was_found_says_nothing(heard):
+    sounding, wave, _ = heard
+    area = torch.tensor([[240.0, 280.0], [300.0, 840.0]])
+    first = torch.cat([torch.tensor([True]), sounding.user.diff() != 0])
+    several = (torch.bincount(sounding.user) > 1)[sounding.user]
+    lost = first & several
+    silent = Wave(
+        wave.delay.masked_fill(lost, torch.nan),
+        wave.direction.masked_fill(lost, torch.nan),
+        wave.gain,
+    )
+    known = Known(1.5, area=area)
+    alone = placed(sounding, silent, known).position
+    assert alone[lost].unique(dim=0).tolist() == [[270.0, 560.0, 1.5]]
+    kept = Wave(wave.delay[~lost], wave.direction[~lost], wave.gain[~lost])
+    for join in (averaged, weighed_by_distance, multilaterated):
+        fused, _ = fuse(join(sounding, silent, known), sounding.user)
+        without, _ = fuse(join(sounding[~lost], kept, known), sounding.user[~lost])
+        torch.testing.assert_close(fused, without, rtol=0, atol=1e-3)
+    everywhere = Wave(
+        torch.full_like(wave.delay, torch.nan), torch.full_like(wave.delay, torch.nan), wave.gain
+    )
+    for join in (placed, averaged, weighed_by_distance, multilaterated):
+        assert join(sounding, everywhere, known).position.unique(dim=0).tolist() == [
+            [270.0, 560.0, 1.5]
+        ]
 
 
 def test_weights_fall_with_the_square_of_the_distance(heard):

@@ -134,8 +134,12 @@ def test_users_stand_in_front_of_stations_unless_these_look_all_round():
     told = heard(behind, STATIONS[:1], FACING[:1])
     mirrored = torch.tensor([[20.0, 5.0]], dtype=torch.float64)
     assert off(multilaterate(told), mirrored).max() < 0.01
-    all_round = multilaterate(told, Trust(front=False))
-    assert min(off(all_round, behind).max(), off(all_round, mirrored).max()) < 0.01
+    # A single station cannot tell the two apart; two that look another way each can.
+    assert off(multilaterate(told, Trust(front=False)), mirrored).max() < 0.01
+    crossed = FACING[:2].clone()
+    crossed[1, 0] += math.pi / 2
+    told = heard(behind, STATIONS[:2], crossed)
+    assert off(multilaterate(told, Trust(front=False)), behind).max() < 0.01
 
 
 def test_cosines_an_alias_apart_are_the_same():

@@ -62,7 +62,8 @@ def contrast(
     for seed in sorted(ours.keys() & other.keys()):
         mine, theirs = ours[seed], other[seed]
         groups = None if squares is None else squares[seed]
-        if len(mine) != len(theirs):
+        same = groups is None or others is None or np.array_equal(groups, others[seed])
+        if len(mine) != len(theirs) or not same:
             if groups is None or others is None:
                 continue
             alike = _alike(groups, others[seed])
@@ -77,7 +78,8 @@ def contrast(
         return None
     mean = float(np.mean([difference.mean() for difference in away]))
     redrawn = None if squares is None else [g for g in drawn if g is not None]
-    return Contrast(mean, metrics.interval(away, draws=DRAWS, squares=redrawn), len(away))
+    ends = metrics.interval(away, draws=DRAWS, squares=redrawn, signed=True)
+    return Contrast(mean, ends, len(away))
 
 
 def _alike(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
+from scipy.stats import norm, t
 
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], float]
@@ -102,27 +103,56 @@ def interval(
     draws: int = 1000,
     level: float = 0.95,
     squares: Sequence[NDArray[np.int64]] | None = None,
+    signed: bool = False,
 ) -> tuple[float, float]:
     """Where a statistic lies when seeds are drawn again, and users within each.
 
     Neighbours err alike: where test users stand in a few squares, these are what is drawn, the
-    same for all seeds.
+    same for all seeds. Few that are drawn again scatter less than others would that were not met,
+    so that what the draws leave is widened as Student's t is beside the normal distribution: in
+    proportion where no error is negative, of differences by as much on either side.
 
     Args:
         seeds: the errors of each run.
         statistic: of the errors of one run; what is told is its mean over the runs.
         draws: how often.
-        level: share of the draws that the interval holds.
+        level: how often the interval should hold the value that no run knows.
         squares: of each error of each run; None: each user counts by itself.
+        signed: whether it is differences that may as well be negative: widened by as much on
+            either side, errors in proportion, so that they stay above 0.
+
+    Returns:
+        NaN of a single square or user, which says nothing of others.
     """
+    count = float(min(map(len, seeds))) if squares is None else _count(squares)
+    if count <= 1:
+        return math.nan, math.nan
     rng = np.random.default_rng(0)
     again = _users(seeds, rng) if squares is None else _squares(seeds, squares, rng)
     drawn = [
         np.mean([statistic(error) for error in again(chosen)])
         for chosen in rng.integers(len(seeds), size=(draws, len(seeds)))
     ]
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    ends = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    middle = np.mean([statistic(error) for error in seeds])
+    wider = _wider(count, level)
+    if signed or not ends[0] > 0:
+        low, high = middle + wider * (ends - middle)
+    else:
+        low, high = middle * (ends / middle) ** wider
     return float(low), float(high)
+
+
+def _count(squares: Sequence[NDArray[np.int64]]) -> float:
+    """Of squares, as if all held equally many: a large one among small ones is nearly alone."""
+    _, size = np.unique(np.concatenate(squares), return_counts=True)
+    return float(size.sum() ** 2 / np.sum(size.astype(float) ** 2))
+
+
+def _wider(count: float, level: float) -> float:
+    """By how much what a few drawn again leave is too narrow."""
+    upper = (1 + level) / 2
+    return float(t.ppf(upper, count - 1) / norm.ppf(upper) * math.sqrt(count / (count - 1)))
 
 
 Again = Callable[[NDArray[np.int64]], list[Array]]

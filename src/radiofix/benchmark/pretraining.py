@@ -19,8 +19,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from radiofix.data.store import open_paths
+from radiofix.data.splits import squares
+from radiofix.data.store import PathStore, open_paths
 from radiofix.files import write_whole
 from radiofix.training.checkpoints import RunFolder, provenance
 from radiofix.training.evaluate import held_out
@@ -158,6 +160,8 @@ class Result:
     """Share of what was learnt that was kept; None: the weights of the best step were."""
     start: str | None = None
     """SHA-256 of the weights that it began with; None: from scratch."""
+    square: tuple[int, ...] | None = None
+    """Of each error, the square that its user stands in; None: test users stand anywhere."""
     made: Mapping[str, Any] = field(default_factory=dict)
     """On which store, with which versions, on what machine."""
 
@@ -189,7 +193,8 @@ class Bench:
     def _train(self, run: Run) -> Result:
         recipe = self._recipe(run)
         assert recipe.store is not None
-        made = provenance(open_paths(recipe.store), run.seed, torch.device("cpu"))
+        store = open_paths(recipe.store)
+        made = provenance(store, run.seed, torch.device("cpu"))
         with tempfile.TemporaryDirectory() as folder:
             place = RunFolder(Path(folder) / "run")
             if run.steps:
@@ -214,6 +219,7 @@ class Bench:
             curve=curve,
             blend=blend,
             start=self._start(run),
+            square=squares_of(store, recipe.split, seen.user.numpy()),
             made=made,
         )
 
@@ -255,6 +261,13 @@ class Bench:
                 part = part.setdefault(step, {})
             part[last] = value
         return read_recipe(FinetuneRecipe, content, str(run.file))
+
+
+def squares_of(store: PathStore, split: str, user: NDArray[np.int64]) -> tuple[int, ...] | None:
+    """The squares that users (rows of a store) stand in, where whole squares are held out."""
+    if split != _REGION["split"]:
+        return None
+    return tuple(squares(store.dataset["user_position"].values)[user].tolist())
 
 
 def _curve(folder: RunFolder) -> tuple[tuple[int, float], ...]:
@@ -342,5 +355,6 @@ def _read(place: Path) -> Result:
         curve=tuple((step, mean) for step, mean in content.get("curve", ())),
         blend=content.get("blend"),
         start=content.get("start"),
+        square=None if content.get("square") is None else tuple(content["square"]),
         made=content.get("made", {}),
     )

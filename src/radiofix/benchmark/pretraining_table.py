@@ -27,7 +27,7 @@ class Row:
     mean: float
     """Of the error over users and seeds."""
     interval: tuple[float, float]
-    """95 % of means when users and seeds are drawn again."""
+    """95 % of means when seeds and users (on the split region squares of them) are drawn again."""
     median: float
     p90: float
     far: float | None
@@ -57,6 +57,8 @@ def rows(results: Iterable[Result], draws: int = 1000) -> list[Row]:
 def _row(run: Run, same: Sequence[Result], draws: int) -> Row:
     errors = [np.asarray(result.errors) for result in same]
     together = np.concatenate(errors)
+    known = [np.asarray(result.square) for result in same if result.square is not None]
+    squares = known if len(known) == len(same) else None
     unit = next((c.unit for c in CONDITIONS if c.name == run.condition), "m")
     return Row(
         condition=run.condition,
@@ -67,7 +69,7 @@ def _row(run: Run, same: Sequence[Result], draws: int) -> Row:
         steps=run.steps,
         unit=unit,
         mean=float(np.mean([e.mean() for e in errors])),
-        interval=interval(errors, draws=draws),
+        interval=interval(errors, draws=draws, squares=squares),
         median=float(np.median(together)),
         p90=float(np.quantile(together, 0.9)),
         far=float((together > FAR).mean()) if unit == "m" else None,

@@ -19,9 +19,9 @@ from radiofix.physics.rotation import rotation, unit_vector
 from radiofix.types import HANDHELD
 
 _AZIMUTHS = 17
-"""Directions tried from each station, over its front."""
+"""Directions tried from each station, over its front; all round twice as many."""
 _STARTS, _STARTS_UNSURE = 4, 8
-"""Best of all places tried that are refined; where clocks may be off."""
+"""Best of all places tried that are refined; where clocks may be off, or users behind stations."""
 _STEPS = 12
 """Of Levenberg and Marquardt."""
 _OFFSETS = 7
@@ -31,7 +31,9 @@ _REACH = 3.0
 _ALIASED = 1.0
 """Cost of a direction that is an alias away from the one told: alike, but the other was told."""
 _BEHIND = 10.0
-"""Cost of standing behind a station that does not look there."""
+"""Cost of standing behind a station that does not look there,"""
+_UNLIKELY = 1.0
+"""and of standing there where it may be heard as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,8 @@ class Trust:
     alias: float = 2.0
     """Cosines so far apart look alike: the wavelength over the antennas' distance."""
     front: bool = True
-    """Whether stations serve only what is in front of them: a line array cannot tell."""
+    """Whether stations serve only what is in front of them: a line array cannot tell. Otherwise the
+    front is what is taken where a place behind fits no better."""
     robust: bool = True
     """Whether what does not fit costs little; otherwise its square, as in least squares."""
 
@@ -111,7 +114,8 @@ def multilaterate(heard: Heard, trust: Trust | None = None, height: float = HAND
     problem = _Problem(heard, trust or Trust(), height)
     state = problem.starts()
     cost = problem.cost(state)
-    starts = _STARTS_UNSURE if problem.trust.clock_offset else _STARTS
+    sure = problem.trust.front and not problem.trust.clock_offset
+    starts = _STARTS if sure else _STARTS_UNSURE
     best = cost.topk(min(starts, cost.shape[1]), dim=1, largest=False).indices
     state = state.gather(1, best[..., None].expand(-1, -1, state.shape[-1]))
     cost = cost.gather(1, best)
@@ -155,8 +159,8 @@ class _Problem:
 
     def starts(self) -> Float[Tensor, "user start 3"]:
         """Places round each station at the distance that it tells, over its front or all round."""
-        reach = math.pi / 2 if self.trust.front else math.pi
-        azimuth = torch.linspace(-1, 1, _AZIMUTHS, device=self.range.device).double() * reach * 0.99
+        reach, count = (math.pi / 2, _AZIMUTHS) if self.trust.front else (math.pi, 2 * _AZIMUTHS)
+        azimuth = torch.linspace(-1, 1, count, device=self.range.device).double() * reach * 0.99
         local = unit_vector(azimuth, torch.full_like(azimuth, math.pi / 2))
         toward = (self.turn @ local.mT).mT[..., :2]
         limit = _REACH * self.trust.clock_offset
@@ -166,7 +170,7 @@ class _Problem:
         distance = (self.range[..., None] - offset).clamp(min=1.0)
         around = distance[..., None, None] * toward[:, None]
         place = (self.station[:, None, None, :2] + around).flatten(1, 3)
-        told = offset[None, :, None].expand(len(self.station), -1, _AZIMUTHS).flatten()
+        told = offset[None, :, None].expand(len(self.station), -1, count).flatten()
         return torch.cat([place, told[None, :, None].expand(len(place), -1, 1)], -1)
 
     def cost(self, state: Float[Tensor, "user start 3"]) -> Float[Tensor, "user start"]:
@@ -175,7 +179,7 @@ class _Problem:
         each = late.square() + aside.square()
         if self.trust.robust:
             ranges = torch.where(late > 0, late.square().log1p(), late.square())
-            behind = _BEHIND * (front < -1.0) if self.trust.front else torch.zeros_like(front)
+            behind = (_BEHIND if self.trust.front else _UNLIKELY) * (front < -1.0)
             each = ranges + aside.square().log1p() + behind + _ALIASED * aliased
         told = each.sum(-1)
         deviation = self.trust.clock_offset

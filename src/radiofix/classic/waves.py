@@ -48,6 +48,8 @@ class Waves:
     def first(self, within_db: float = 10.0) -> Wave:
         """The direct path, as far as can be told: the earliest of the waves that count.
 
+        Delay and direction are NaN of a link in which no wave was found.
+
         Args:
             within_db: how much weaker than the strongest a wave may be to count [dB].
         """
@@ -60,7 +62,12 @@ class Waves:
         delay, direction, gain = (
             t.gather(1, first)[:, 0] for t in (self.delay, self.direction, self.gain)
         )
-        return Wave(delay.clamp(min=0), direction.clamp(-1, 1), gain)
+        found = self.present.any(-1)
+        return Wave(
+            torch.where(found, delay.clamp(min=0), torch.nan),
+            torch.where(found, direction.clamp(-1, 1), torch.nan),
+            gain,
+        )
 
     @staticmethod
     def join(parts: Sequence[Waves]) -> Waves:

@@ -79,4 +79,6 @@ def multilaterated(finder: Callable[[Sounding], Waves], links: Links, height: fl
     orientation[station] = links.sounding.station_orientation.double()
     heard = Heard(ranges, direction, position, orientation)
     flat = multilaterate(heard, height=height).position.numpy()
+    # Whom no station told of, the middle between them.
+    flat = np.where(np.isnan(flat), position[:, :2].mean(0).numpy(), flat)
     return np.column_stack([flat, np.full(len(flat), height)])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from radiofix.data.store import PathStore, open_paths
@@ -42,12 +42,21 @@ def errors(module: Finetuning, links: Sequence[tuple[Sounding, Truth]]) -> Float
     found = []
     for sounding, truth in links:
         error = module.task.error(module.localizer(sounding), sounding, truth)
-        if isinstance(module.task, FusedPositionTask):
-            new = torch.ones_like(sounding.user, dtype=torch.bool)
-            new[1:] = sounding.user[1:] != sounding.user[:-1]
-            error = error[new]
-        found.append(error)
+        found.append(error[_answering(module.task, sounding)])
     return torch.cat(found).double().cpu()
+
+
+def asked(task: Task, links: Sequence[tuple[Sounding, Truth]]) -> Int[Tensor, " answer"]:
+    """Whose each of the `errors` is, by rows of the store."""
+    return torch.cat([sounding.user[_answering(task, sounding)] for sounding, _ in links]).cpu()
+
+
+def _answering(task: Task, sounding: Sounding) -> Bool[Tensor, " link"]:
+    """Links that an answer is counted of: the first of each user whose stations are fused."""
+    new = torch.ones_like(sounding.user, dtype=torch.bool)
+    if isinstance(task, FusedPositionTask):
+        new[1:] = sounding.user[1:] != sounding.user[:-1]
+    return new
 
 
 def summary(error: Float[Tensor, " answer"]) -> dict[str, float]:
@@ -200,6 +209,8 @@ class HeldOut:
     """Of the stated ellipses, as `honesty` has it."""
     implied: dict[str, float]
     """Errors of times and angles of arrival, as `implied` has them."""
+    user: Int[Tensor, " answer"]
+    """Whose they are, by rows of the store."""
 
 
 def held_out(recipe: FinetuneRecipe, folder: RunFolder | None, users: int) -> HeldOut:
@@ -222,4 +233,4 @@ def held_out(recipe: FinetuneRecipe, folder: RunFolder | None, users: int) -> He
     store = open_paths(recipe.store)
     links = part_links(recipe, store, module.task, "test", users, "cpu")
     stated = honesty(fixes(module, links), links)
-    return HeldOut(errors(module, links), stated, implied(module, links))
+    return HeldOut(errors(module, links), stated, implied(module, links), asked(module.task, links))

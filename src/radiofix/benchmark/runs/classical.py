@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from radiofix.benchmark.runs.answers import Links
@@ -21,6 +21,7 @@ from radiofix.classic.placing import place, place_within
 from radiofix.classic.waves import Observed, Waves
 from radiofix.data.store import open_paths
 from radiofix.models.heads import Estimate
+from radiofix.physics.rotation import rotation
 from radiofix.physics.strongest import Wave
 from radiofix.types import SPEED_OF_LIGHT, Sounding
 
@@ -38,6 +39,18 @@ class Known:
     area: Float[Tensor, "2 2"] | None = None
     """Lowest x and y, highest x and y of the street that users are in [m]; None: anywhere."""
 
+    def guessed(
+        self, position: Float[Tensor, "link 3"], lost: Bool[Tensor, " link"]
+    ) -> Float[Tensor, "link 3"]:
+        """Where no wave was found, the middle of the street."""
+        if self.area is None:
+            return position
+        middle = torch.nn.functional.pad(self.area.mean(0), (0, 1), value=self.height)
+        return torch.where(lost[:, None], middle.to(position), position)
+
+
+_NOTHING = -1e6
+"""Logit of what does not count."""
 
 Placing = Callable[[Sounding, Wave, Known], Estimate]
 """Where the first wave of each link puts its user."""
@@ -45,30 +58,33 @@ Placing = Callable[[Sounding, Wave, Known], Estimate]
 
 def placed(sounding: Sounding, wave: Wave, known: Known) -> Estimate:
     """Each link by itself; of directions that look alike, by one that leads into the street."""
-    told = (sounding, wave.delay, wave.direction)
+    told = (sounding, wave.delay.nan_to_num(), wave.direction.nan_to_num())
     if known.area is None:
         return Estimate(place(*told, known.height))
     alias = Observed.of(sounding).direction_alias
-    return Estimate(place_within(*told, alias, known.area, known.height))
+    found = place_within(*told, alias, known.area, known.height)
+    return Estimate(known.guessed(found, wave.delay.isnan()))
 
 
 def averaged(sounding: Sounding, wave: Wave, known: Known) -> Estimate:
     """The plain mean over a user's stations, as in the paper."""
     alone = placed(sounding, wave, known)
-    return replace(alone, logit=torch.zeros_like(alone.position[:, 0]))
+    # A link without a wave says nothing.
+    return replace(alone, logit=torch.where(wave.delay.isnan(), _NOTHING, 0.0).double())
 
 
 def weighed_by_distance(sounding: Sounding, wave: Wave, known: Known) -> Estimate:
     """The mean with weights 1 / range^2: a wrong angle moves what is far away the more."""
     alone = placed(sounding, wave, known)
     ranges = (SPEED_OF_LIGHT * wave.delay.double()).clamp(min=1.0)
-    return replace(alone, logit=-2 * ranges.log())
+    return replace(alone, logit=(-2 * ranges.log()).nan_to_num(_NOTHING))
 
 
 def multilaterated(sounding: Sounding, wave: Wave, known: Known) -> Estimate:
     """All ranges and directions of a user joined robustly, its clock's offset solved for.
 
-    Who is heard by a single station is placed as anybody there.
+    Users may stand behind a station where their area reaches there. Who is heard by a single one is
+    placed as anybody there, in its front.
     """
     users, row = torch.unique(sounding.user, return_inverse=True)
     stations, column = torch.unique(sounding.station, return_inverse=True)
@@ -80,12 +96,26 @@ def multilaterated(sounding: Sounding, wave: Wave, known: Known) -> Estimate:
     told[0, row, column] = SPEED_OF_LIGHT * wave.delay.double()
     told[1, row, column] = wave.direction.double()
     heard = Heard(told[0], told[1], position, orientation)
-    trust = Trust(clock_offset=known.offset)
+    trust = Trust(clock_offset=known.offset, front=_faces(position, orientation, known.area))
     found = multilaterate(heard, trust, known.height).position
     level = torch.nn.functional.pad(found, (0, 1), value=known.height)[row]
+    level = known.guessed(level, level.isnan().any(-1))
     single = torch.bincount(row)[row] == 1
     level[single] = placed(sounding, wave, known).position[single]
     return Estimate(level, logit=torch.zeros_like(level[:, 0]))
+
+
+def _faces(
+    position: Float[Tensor, "station 3"],
+    orientation: Float[Tensor, "station 3"],
+    area: Float[Tensor, "2 2"] | None,
+) -> bool:
+    """Whether nobody in the area can stand behind any of the stations."""
+    if area is None:
+        return True
+    corner = torch.cartesian_prod(area[:, 0], area[:, 1]).double()
+    ahead = rotation(orientation.double())[:, :2, 0]
+    return bool((((corner[:, None] - position[:, :2].double()) * ahead).sum(-1) >= 0).all())
 
 
 @dataclass(frozen=True)
@@ -111,7 +141,7 @@ class Geometry(Undemanding):
         question = run.lesson.question
         placing = self.together if question.together else placed
         deviation = SPEED_OF_LIGHT * run.lesson.clock
-        known = Known(height_of(run, site), deviation, _area(run, site))
+        known = Known(height_of(run, site), deviation, area_of(run, site))
 
         def answer(sounding: Sounding) -> object:
             return question.read(placing(sounding, self.finder(sounding).first(), known), sounding)
@@ -208,7 +238,7 @@ def height_of(run: Run, site: Site) -> float:
     return float(np.nanmedian(dataset["user_position"].values[:, 2]))
 
 
-def _area(run: Run, site: Site) -> Float[Tensor, "2 2"]:
+def area_of(run: Run, site: Site) -> Float[Tensor, "2 2"]:
     """The upright rectangle that the store's users stand in: as much as a street map says [m]."""
     level = open_paths(site.store(run.lesson.users)).dataset["user_position"].values[:, :2]
     return torch.from_numpy(np.stack([np.nanmin(level, 0), np.nanmax(level, 0)]))

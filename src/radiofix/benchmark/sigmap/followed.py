@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from radiofix.benchmark.runs.classical import Geometry, height_of
+from radiofix.benchmark.runs.classical import Geometry, Known, area_of, height_of
 from radiofix.benchmark.runs.learned import Learned
 from radiofix.benchmark.runs.lessons import Lesson
 from radiofix.benchmark.runs.outcomes import Run
@@ -38,10 +38,14 @@ class Followed(Geometry):
     def learn(self, run: Run, site: Site) -> Learned:
         """Takes the users' height and the walls from the store."""
         question, height = run.lesson.question, height_of(run, site)
-        walls = Walls(map_of(run, site), height)
+        walls, known = Walls(map_of(run, site), height), Known(height, area=area_of(run, site))
 
         def answer(sounding: Sounding) -> object:
-            return question.read(walls.place(sounding, self.finder(sounding).first()), sounding)
+            wave = self.finder(sounding).first()
+            lost = wave.delay.isnan()
+            heard = Wave(wave.delay.nan_to_num(), wave.direction.nan_to_num(), wave.gain)
+            placed = known.guessed(walls.place(sounding, heard).position, lost)
+            return question.read(Estimate(placed), sounding)
 
         return Learned(answer)
 
