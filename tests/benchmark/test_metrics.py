@@ -92,6 +92,25 @@ def test_few_squares_hold_what_others_would_say_nineteen_times_in_twenty(count, 
     assert held / 200 == pytest.approx(0.95, abs=0.04)
 
 
+def test_of_many_stores_whole_stores_are_drawn():
+    rng = np.random.default_rng(5)
+    level = rng.normal(6, 2, 7)
+    store = np.repeat(np.arange(7), 40)
+    square = metrics.APART * store + np.tile(np.arange(10), 28)
+    error = level[store]
+    width = {
+        name: np.diff(metrics.interval([error], squares=[squares], signed=True)).item()
+        for name, squares in (
+            ("together", square),
+            ("alone", store),
+            ("one", square % metrics.APART),
+        )
+    }
+    assert width["together"] == width["alone"]
+    assert width["together"] == pytest.approx(2 * 2.447 * level.std(ddof=1) / 7**0.5, rel=0.15)
+    assert width["one"] < width["together"] / 2
+
+
 def test_the_interval_of_errors_does_not_reach_below_zero():
     error = np.array([0.5, 1.0, 40.0])
     low, high = metrics.interval([error])

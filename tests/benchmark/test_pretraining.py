@@ -1,6 +1,7 @@
 """The protocol of "does pretraining pay?": what it chooses, what it keeps, what it tells."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -152,6 +153,35 @@ def test_a_run_is_done_once_and_kept_with_its_errors(tmp_path, store, simulated)
     assert result in kept
 
 
+def test_what_a_method_saves_is_of_the_same_users_and_as_sure_as_their_squares_are():
+    rng = np.random.default_rng(4)
+    square = np.repeat(np.arange(8), 50)
+
+    def told(saved):
+        runs = [("scratch", 5.0 + saved[square]), ("ours", np.full(400, 2.0))]
+        results = [
+            Result(
+                Run("c", name, 250, 0, 1e-3, 600),
+                1.0,
+                tuple(rng.normal(error, 0.1)),
+                1.0,
+                square=tuple(square.tolist()),
+            )
+            for name, error in runs
+        ]
+        line = next(text for text in compared(results).splitlines() if "| ours |" in text)
+        return [float(v) for v in re.findall(r"-?[0-9.]+", line.split("|")[-2])]
+
+    mean, low, high = told(np.zeros(8))
+    assert mean == pytest.approx(3.0, abs=0.05)
+    assert high - low < 0.1
+    # Where squares differ, four hundred users are eight.
+    differing = rng.normal(0, 2.0, 8)
+    mean, low, high = told(differing)
+    assert mean == pytest.approx(3.0 + differing.mean(), abs=0.05)
+    assert high - low == pytest.approx(2 * 2.365 * differing.std(ddof=1) / 8**0.5, rel=0.15)
+
+
 def test_results_that_differ_by_more_than_their_seed_are_rows_of_their_own():
     runs = [Run("c", "ours", 250, seed, rate, 600) for rate in (1e-3, 1e-4) for seed in (0, 1)]
     table = rows([Result(run, 1.0, (1.0, 2.0), 1.0) for run in runs])
@@ -168,7 +198,7 @@ def test_methods_are_compared_by_the_setting_with_the_most_seeds_then_by_validat
     assert row.rate == 1e-3
     (row,) = settled(rows([*searched, done(1e-4, 1, 5.0, 4.0), done(1e-5, 1, 2.5, 5.0)]))
     assert (row.rate, row.seeds, row.mean) == (1e-5, 2, 4.0)
-    assert "| c | 250 | ours | 4.00 m |" in compared(rows([*searched, done(1e-5, 1, 2.5, 5.0)]))
+    assert "| c | 250 | ours | 4.00 m |" in compared([*searched, done(1e-5, 1, 2.5, 5.0)])
 
 
 def test_noise_pilots_and_users_out_of_sight_reach_the_recipe(tmp_path, store, simulated):  # noqa: F811

@@ -17,6 +17,11 @@ Statistic = Callable[[Array], float]
 FAR = {"m": 50.0, "degrees": 90.0}
 """By the unit: errors above are places or directions mirrored up or down the street, told apart
 from the others."""
+APART = 1_000_000
+"""More squares than a store has: of several stores whose users count together, so far are their
+numbers from each other."""
+MANY = 5
+"""Stores that tell what others are like."""
 HELD = 0.9
 """Probability of the stated ellipses that are looked at."""
 
@@ -117,13 +122,16 @@ def interval(
         statistic: of the errors of one run; what is told is its mean over the runs.
         draws: how often.
         level: how often the interval should hold the value that no run knows.
-        squares: of each error of each run; None: each user counts by itself.
+        squares: of each error of each run, those of several stores `APART`; None: each user counts
+            by itself. Of `MANY` stores or more it is whole stores that are drawn: what is said of
+            them is said of others like them.
         signed: whether it is differences that may as well be negative: widened by as much on
             either side, errors in proportion, so that they stay above 0.
 
     Returns:
         NaN of a single square or user, which says nothing of others.
     """
+    squares = None if squares is None else _units(squares)
     count = float(min(map(len, seeds))) if squares is None else _count(squares)
     if count <= 1:
         return math.nan, math.nan
@@ -141,6 +149,12 @@ def interval(
     else:
         low, high = middle * (ends / middle) ** wider
     return float(low), float(high)
+
+
+def _units(squares: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """What is drawn again: squares, or whole stores."""
+    stores = [one // APART for one in squares]
+    return stores if len(np.unique(np.concatenate(stores))) >= MANY else list(squares)
 
 
 def _count(squares: Sequence[NDArray[np.int64]]) -> float:

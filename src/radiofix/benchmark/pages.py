@@ -34,15 +34,16 @@ RATIOS: Mapping[str, Callable[[Cell], float | None]] = {
 }
 INTERVALS = (
     "In brackets: 95 % of the values when seeds and users are drawn again, on the split region "
-    "whole squares of users, who err alike: there are few of them, and where several stations are "
-    "asked one by one, whole stations. Far: errors over 50 m or 90°, mostly places or directions "
+    "whole squares of users, who err alike: there are few of them, for which the interval is "
+    "widened as Student's t is; where several stations are asked one by one, whole stations; of "
+    "five cities or more, whole cities. Far: errors over 50 m or 90°, mostly places or directions "
     "mirrored up or down the street; mean near: the mean of the others; u: "
     "sin(zenith) sin(azimuth - yaw), which is what a line array measures."
 )
 CONTRASTED = (
     "Differences are of the same test users and the same seeds, errors of the other method less "
-    "those of the one that the figure is about; seeds and users, or squares of users, are drawn "
-    "again for the interval, of one seed users alone. "
+    "those of the one that the figure is about; seeds and users, or what else is drawn for the "
+    "brackets, are drawn again for the interval. "
     "Better and worse are said where the interval leaves 0 out."
 )
 Read = Callable[[Cell], str | None]

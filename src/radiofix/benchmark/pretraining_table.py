@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from radiofix.benchmark.contrasts import contrast
 from radiofix.benchmark.metrics import interval
-from radiofix.benchmark.pretraining import CONDITIONS, Result, Run
+from radiofix.benchmark.pretraining import CONDITIONS, SCRATCH, Result, Run
 from radiofix.training.evaluate import FAR, SURE
 
 
@@ -48,10 +49,14 @@ class Row:
 
 def rows(results: Iterable[Result], draws: int = 1000) -> list[Row]:
     """The table: results that differ by their seeds alone together, in order."""
+    return [_row(run, same, draws) for run, same in _together(results).items()]
+
+
+def _together(results: Iterable[Result]) -> dict[Run, list[Result]]:
     together: dict[Run, list[Result]] = {}
     for result in results:
         together.setdefault(replace(result.run, seed=0), []).append(result)
-    return [_row(run, same, draws) for run, same in together.items()]
+    return together
 
 
 def _row(run: Run, same: Sequence[Result], draws: int) -> Row:
@@ -126,19 +131,41 @@ def _trust(row: Row) -> tuple[float, ...]:
     return (-row.seeds, -row.steps, row.validation)
 
 
-def compared(table: Sequence[Row]) -> str:
-    """Methods side by side, in few columns."""
+def compared(results: Iterable[Result]) -> str:
+    """Methods side by side, in few columns, and what each saves beside from scratch."""
+    together = _together(results)
+    table = settled([_row(run, same, draws=1000) for run, same in together.items()])
+    known = {(r.condition, r.labels, r.method): together[_run(r)] for r in table}
     lines = [
-        f"| condition | labels | method | mean | 95 % | median | 90 % | over {FAR:g} m | seeds |",
-        "|---" * 9 + "|",
+        f"| condition | labels | method | mean | 95 % | median | 90 % | over {FAR:g} m | seeds "
+        "| nearer than from scratch by |",
+        "|---" * 10 + "|",
     ]
     lines += [
         f"| {r.condition} | {r.labels:,} | {r.method} | {r.mean:.2f} {r.unit} | "
         f"{r.interval[0]:.2f} to {r.interval[1]:.2f} | {r.median:.2f} | {r.p90:.2f} | "
-        f"{_told(r.far, '.2%')} | {r.seeds} |"
-        for r in settled(table)
+        f"{_told(r.far, '.2%')} | {r.seeds} | {_saved(r, known)} |"
+        for r in table
     ]
     return "\n".join(lines) + "\n"
+
+
+def _run(row: Row) -> Run:
+    return Run(row.condition, row.method, row.labels, 0, row.rate, row.steps)
+
+
+def _saved(row: Row, known: Mapping[tuple[str, int, str], Sequence[Result]]) -> str:
+    """Of the same test users and seeds."""
+    scratch = known.get((row.condition, row.labels, SCRATCH))
+    if scratch is None or row.method == SCRATCH:
+        return ""
+    mine, other = known[row.condition, row.labels, row.method], scratch
+    errors, others = ({r.run.seed: np.asarray(r.errors) for r in one} for one in (mine, other))
+    squares = {r.run.seed: np.asarray(r.square) for r in mine if r.square is not None}
+    away = contrast(errors, others, squares if len(squares) == len(mine) else None)
+    if away is None:
+        return ""
+    return f"{away.mean:.2f} [{away.interval[0]:.2f}, {away.interval[1]:.2f}]"
 
 
 def _told(value: float | None, form: str) -> str:

@@ -71,10 +71,6 @@ class Report:
         }
 
 
-APART = 1_000_000
-"""More squares than a store has."""
-
-
 def gather(out: Path, only: Sequence[str] | None = None) -> Report:
     """Reads a folder of results, as far as it goes.
 
@@ -248,7 +244,7 @@ def _squares(
     # Of several stores whose users count together, no square is another's.
     return {
         seed: np.concatenate(
-            [t.square + APART * n for n, (_, t) in enumerate(given) if t.square is not None]
+            [t.square + metrics.APART * n for n, (_, t) in enumerate(given) if t.square is not None]
         )
         for seed, given in answers.items()
     }

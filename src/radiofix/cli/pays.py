@@ -147,6 +147,6 @@ def pretraining(options: argparse.Namespace) -> int:
                 for count in options.labels or condition.labels:
                     results.extend(protocol(bench.do, names, condition.name, count))
     table = rows(results)
-    told = compared(table) if options.compare else markdown(table)
+    told = compared(results) if options.compare else markdown(table)
     say(options, [dataclasses.asdict(row) for row in table], told)
     return 0

@@ -10,6 +10,8 @@ HELD = 0.9
 """Share of validation users that the stated 90 % ellipse is made to hold."""
 KNOWN = 0.99
 """Share of validation links that are trusted."""
+LEAST = 1e-6
+"""Stretch: where every error is 0, covariances stay such that can be inverted."""
 SHRINKAGE = 0.1
 """Of the features' covariance toward a multiple of the identity: with few links it is singular."""
 
@@ -40,7 +42,7 @@ class Calibration(nn.Module):
     ) -> None:
         """Stretches all covariances alike until their 90 % ellipses hold 90 % of the errors."""
         reached = torch.quantile(squared_length(error, scale), HELD)
-        self.stretch.copy_((reached / quantile_of_two(HELD)).sqrt())
+        self.stretch.copy_((reached / quantile_of_two(HELD)).sqrt().clamp(min=LEAST))
 
     @torch.no_grad()
     def fit_height(self, error: Float[Tensor, " link"]) -> None:

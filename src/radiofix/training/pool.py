@@ -72,7 +72,7 @@ def hold(
 
 
 class HeldPool:
-    """Links kept as tensors on one device."""
+    """Links kept as tensors on one device; `user` holds the rows of who is heard at all."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class HeldPool:
         self.reachable: Bool[Tensor, "user station"] = seen[seen.any(-1)].to(device)
         self._paths = {name: v[seen.any(-1)].to(device) for name, v in paths.items()}
         self._scene = _scene(store, kept, columns, device)
-        self._user = kept.to(device)
+        self.user: Int[Tensor, " user"] = kept.to(device)
         self._station = torch.from_numpy(columns).to(device)
 
     def order(self, generator: torch.Generator) -> Int[Tensor, " user"]:
@@ -112,7 +112,7 @@ class HeldPool:
             station_position=self._scene["station_position"][station],
             station_orientation=self._scene["station_orientation"][station],
             carrier_frequency=self._scene["carrier_frequency"][station],
-            user=self._user[user],
+            user=self.user[user],
             station=self._station[station],
         )
 

@@ -124,10 +124,8 @@ def with_own(every: Sequence[Method], more: Sequence[Method]) -> tuple[Method, .
 
 def labelled_links(run: Run, site: Site) -> Links:
     """Links of the labelled users of a run's lesson, as they are received there."""
-    lesson = run.lesson
-    test = Trial(lesson.stations, lesson.pilots[0])
-    count = site.scale.labels[lesson.labels]
-    return _received(lesson, test, site, _pool(*_told(run, test, site), "train", count), run.seed)
+    test = Trial(run.lesson.stations, run.lesson.pilots[0])
+    return _received(run.lesson, test, site, _labelled(run, site), run.seed)
 
 
 def held_out_links(run: Run, test: Trial, site: Site, part: str, most: int | None = None) -> Links:
@@ -148,10 +146,14 @@ def held_out_links(run: Run, test: Trial, site: Site, part: str, most: int | Non
 
 
 def labelled_users(run: Run, site: Site) -> Rows:
-    """Rows of the users whose labels a run may use."""
-    lesson = run.lesson
-    choice = _choice(site.store(lesson.users), lesson.split, lesson.users, lesson.stations)
-    return choice.labelled(site.scale.labels[lesson.labels], run.seed)
+    """Rows of the users whose labels a run can use: of those drawn, whom a station hears."""
+    return _labelled(run, site).user.cpu().numpy()
+
+
+def _labelled(run: Run, site: Site) -> HeldPool:
+    test = Trial(run.lesson.stations, run.lesson.pilots[0])
+    count = site.scale.labels[run.lesson.labels]
+    return _pool(*_told(run, test, site), "train", count)
 
 
 def _told(run: Run, test: Trial, site: Site) -> tuple[str, Lesson, tuple[str, ...], int, str]:
