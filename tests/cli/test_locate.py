@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import zarr
 
+import radiofix as rf
 from cli.mistakes import mistake
 from miniature import write_miniature
 from radiofix.cli import main
 from radiofix.data.store import open_paths
 from radiofix.models.map_reading import read_map
-from radiofix.serving.locating import open_source
+from radiofix.models.site_map import give_map
+from radiofix.serving.locating import locate, open_source
 from radiofix.serving.on_the_map import OnTheMap, map_round
 from radiofix.serving.soundings import Reading
 from serving.walks import measured, small_model, write_hdf5, write_npz
@@ -75,6 +77,24 @@ def test_fixes_are_held_against_the_map_that_is_named(capfd, tmp_path):
     bare = write_miniature(tmp_path / "bare.zarr", with_map=False)
     with pytest.raises(ValueError, match="has no map"):
         map_round(open_paths(bare), open_source(store, Reading(bandwidth=2e7)), small_model())
+
+
+def test_a_model_that_follows_waves_is_told_the_map_that_is_named(capfd, tmp_path):
+    store = write_miniature(tmp_path / "mini.zarr")
+    heard = (store, "--bandwidth", "2e7", "--model", "radiofix-cities", "--users", "4")
+    assert main(["locate", *map(str, heard)]) == 2
+    said = capfd.readouterr().err
+    assert "has no map of its site yet: name a store with its buildings by --map" in said
+    assert said.count("\n") == 1
+    found = table(typed(capfd, *heard, "--map", store))
+    model = rf.load("radiofix-cities")
+    assert give_map(model, read_map(open_paths(store)))
+    source = open_source(store, Reading(bandwidth=2e7, users=4))
+    outdoors = map_round(open_paths(store), source, model)
+    told = [outdoors.block(fixes).position for fixes in locate(model, source.blocks())]
+    places = np.array([[float(row[axis]) for axis in ("x_m", "y_m")] for row in found])
+    assert len(places) == 4
+    np.testing.assert_allclose(places, np.concatenate(told)[:, :2], atol=2e-3)
 
 
 def test_a_map_that_the_channels_do_not_bear_out_is_told_of_in_one_line(capfd, tmp_path):

@@ -255,7 +255,18 @@ def nan_csi(arrays):
 
 
 MISTAKES = [
-    (nan_csi, {}, "the csi of 1 links, the first of station 1, is not finite: set what was not"),
+    (nan_csi, {}, "the csi of 1 links, the first of user 3 and station 1, is not finite: set"),
+    (
+        lambda a: changed(a, carrier_frequency=np.full(len(a["carrier_frequency"]), 3.5)),
+        {},
+        r"has carrier_frequency=3.5: give it in Hz, between 1e\+08 and 1e\+12",
+    ),
+    (
+        lambda a: changed(a, station_orientation=90.0 + a["station_orientation"]),
+        {},
+        "has an orientation of 9.*: give it in radians",
+    ),
+    (lambda a: changed(without(a, "frequency"), bandwidth=20.0), {}, "span .* Hz: give bandwidth"),
     (lambda a: changed(a, csi=a["csi"] * 1e20), {}, r"exceeds 1e\+14: give it as linear amplitude"),
     (lambda a: changed(a, csi=a["csi"] * 1e-20), {}, "stays below 1e-14: give it as linear"),
     (lambda a: changed(a, csi=a["csi"].real), {}, "the csi is real: name both parts"),

@@ -66,7 +66,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=Path,
         default=None,
         metavar="STORE",
-        help="inside whose buildings no user stands",
+        help="inside whose buildings no user stands, and to whose walls radiofix-cities follows "
+        "waves",
     )
     command.add_argument(
         "--out", type=output_path, default=None, help="by its suffix: ." + ", .".join(FORMATS)
@@ -75,7 +76,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--format", choices=FORMATS, default=None, help="on standard output; None: csv"
     )
     command.add_argument(
-        "--confidence", type=positive_float, default=90.0, help="of the ellipses on maps [%%]"
+        "--confidence", type=_percent, default=90.0, help="of the ellipses on maps [%%]"
     )
     command.add_argument(
         "--origin",
@@ -178,6 +179,13 @@ def _reading(options: argparse.Namespace) -> Reading:
             )
         },
     )
+
+
+def _percent(text: str) -> float:
+    value = positive_float(text)
+    if value <= 1:
+        raise argparse.ArgumentTypeError(f"is in percent, as 90, got {text}")
+    return value
 
 
 def _degrees(text: str) -> tuple[float, ...]:

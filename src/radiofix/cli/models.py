@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import dataclasses
+import logging
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +16,9 @@ from radiofix.cli.terminal import add_command, count, positive_float, positive_i
 if TYPE_CHECKING:
     from radiofix.training.loop import Outcome
     from radiofix.training.recipe import FinetuneRecipe, PretrainRecipe
+
+
+_log = logging.getLogger(__name__)
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -153,6 +158,8 @@ def _run(
         float("inf") if options.minutes is None else 60 * options.minutes,
         options.json or not sys.stderr.isatty(),
     )
+    if outcome.finished:
+        _tell_what_training_brought(options.out, outcome)
     figures = {"finished": outcome.finished, "run": str(options.out), **outcome.figures}
     ending = "finished" if outcome.finished else "out of time, go on with --resume"
     told = "\n".join(f"{name:>24}  {value:.6g}" for name, value in outcome.figures.items())
@@ -161,3 +168,26 @@ def _run(
         told = f"{outcome.learns}\n{told}"
     say(options, figures, f"{options.out}: {ending}\n{told}")
     return 0
+
+
+def _tell_what_training_brought(run: Path, outcome: Outcome) -> None:
+    """Warns where validation users are no nearer than before the first step."""
+    from radiofix.training.logs import JUDGED
+
+    place = run / JUDGED
+    if not place.is_file():
+        return
+    with place.open(newline="") as table:
+        first = next(csv.DictReader(table), None)
+    after = outcome.figures.get("validation_mean")
+    if first is None or first["step"] != "0" or after is None:
+        return
+    before = float(first["mean"])
+    if after >= before:
+        _log.warning(
+            "validation users are %s than before training (%.3g, then %.3g): take more steps "
+            "(training.steps) or another rate (training.rate)",
+            "farther off" if after > before else "no nearer",
+            before,
+            after,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,10 @@ from radiofix.physics.presence import AMPLITUDES
 from radiofix.types import SPEED_OF_LIGHT, Sounding, Station
 
 MEND = "give it as linear amplitude"
+CARRIERS = (1e8, 1e12)
+"""Of radio [Hz]."""
+BANDS = (1e4, 1e11)
+"""That tell distances of some kilometres to some millimetres [Hz]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,34 @@ class Reception:
     """From the station's carrier [Hz]."""
     antenna: Float[Tensor, "station antenna 3"]
     """In the station's frame [wavelengths]."""
+
+    def in_units(self, name: str) -> Reception:
+        """Itself; what is told in another unit is refused: fixes of it would look like others.
+
+        Args:
+            name: of where it is from, for messages.
+        """
+        for station in self.stations:
+            carrier, turn = station.carrier_frequency, float(station.orientation.abs().max())
+            if not CARRIERS[0] <= carrier <= CARRIERS[1]:
+                raise ValueError(
+                    f"{name}: station {station.name} has carrier_frequency={carrier:g}: give it in "
+                    f"Hz, between {CARRIERS[0]:g} and {CARRIERS[1]:g}"
+                )
+            if turn > 2 * math.pi + 1e-6:
+                raise ValueError(
+                    f"{name}: station {station.name} has an orientation of {turn:g}: give it in "
+                    "radians"
+                )
+        several = self.frequency.shape[1] > 1
+        widths = self.frequency.amax(1) - self.frequency.amin(1) if several else ()
+        for width in map(float, widths):
+            if not BANDS[0] <= width <= BANDS[1]:
+                raise ValueError(
+                    f"{name}: the subcarriers span {width:g} Hz: give bandwidth or frequency in "
+                    f"Hz, spanning {BANDS[0]:g} to {BANDS[1]:g}"
+                )
+        return self
 
     @classmethod
     def of(
@@ -59,7 +92,7 @@ class Reception:
         if not bool(there.all()):
             csi, station, user = csi[there], station[there], user[there]
         csi = csi.to(torch.complex64)
-        self._refuse_broken(name, csi, station)
+        self._refuse_broken(name, csi, station, user)
         position = torch.stack([s.position.double() for s in self.stations])
         orientation = torch.stack([s.orientation.double() for s in self.stations])
         return Sounding(
@@ -73,7 +106,11 @@ class Reception:
         )
 
     def _refuse_broken(
-        self, name: str, csi: Complex[Tensor, "link antenna subcarrier"], station: Tensor
+        self,
+        name: str,
+        csi: Complex[Tensor, "link antenna subcarrier"],
+        station: Int[Tensor, " link"],
+        user: Int[Tensor, " link"],
     ) -> None:
         if not len(csi):
             return
@@ -86,9 +123,10 @@ class Reception:
             (largest < AMPLITUDES[0], f"stays below {AMPLITUDES[0]:g}: {MEND}"),
         ):
             if bool(wrong.any()):
-                first = self.stations[int(station[wrong.nonzero()[0, 0]])].name
+                first = int(wrong.nonzero()[0, 0])
                 raise ValueError(
-                    f"{name}: the csi of {int(wrong.sum())} links, the first of station {first}, "
+                    f"{name}: the csi of {int(wrong.sum())} links, the first of user "
+                    f"{int(user[first])} and station {self.stations[int(station[first])].name}, "
                     f"{what}"
                 )
 

@@ -141,7 +141,8 @@ class CarriedMap(nn.Module):
         """The map, on the CPU: geometry is worked out there, once a station."""
         if self.empty:
             raise ValueError(
-                "this model has no map yet: give_map(model, read_map(store)) tells it its site"
+                "this model has no map of its site yet: name a store with its buildings by --map, "
+                "in Python by give_map(model, read_map(store))"
             )
         names = [field.name for field in dataclasses.fields(SiteMap)]
         return SiteMap(**{name: self.get_buffer(name).cpu() for name in names})
@@ -161,6 +162,11 @@ def give_map(module: object, site_map: SiteMap) -> int:
     for carrier in carriers:
         carrier.put(site_map)
     return len(carriers)
+
+
+def lacks_map(module: object) -> bool:
+    """Whether a model needs a map that nobody gave it."""
+    return any(carrier.empty for carrier in _carriers(module))
 
 
 def forget_map(module: object) -> int:

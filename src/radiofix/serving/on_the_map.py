@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from radiofix.data.store import PathStore
 from radiofix.models.map_reading import TOUCHING, indoors, outlines, read_meshes
-from radiofix.models.site_map import SiteMap
+from radiofix.models.site_map import SiteMap, give_map, lacks_map
 from radiofix.serving.fixes import Fixes
 from radiofix.serving.locating import Locates
 from radiofix.serving.right_map import expect_channels_map, expect_models_map
@@ -107,11 +107,16 @@ class OnTheMap:
 
 
 def map_round(store: PathStore, source: Source, model: Locates) -> OnTheMap:
-    """The map of a store, held against an input's stations and channels, and the model's map."""
+    """The map of a store, held against an input's stations and channels, and the model's map.
+
+    A model that needs one and has none is given it.
+    """
     if store.map is None:
         raise ValueError(f"{store.path} has no map: give a store whose buildings are known")
     name, stations = str(store.path), source.site.position
     site_map = read_meshes(name, store.map, stations.numpy(), np.zeros((0, 3)))
+    if lacks_map(model):
+        give_map(model, site_map)
     expect_models_map(name, site_map, stations, model)
     expect_channels_map(name, site_map, source)
     return OnTheMap(site_map)

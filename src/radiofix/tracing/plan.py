@@ -44,6 +44,11 @@ class TracePlan:
         for name, least in (("bounces", 0), ("paths", 1), ("rays", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if "frequency" in self.arguments:
+            raise ValueError(
+                f"frequency={self.arguments['frequency']} is the trace's, not the scene's: give it "
+                "as --frequency"
+            )
         if not 1e8 <= self.frequency <= 1e12:
             raise ValueError(f"frequency must lie between 1e8 and 1e12 Hz, got {self.frequency:g}")
         if self.stations is not None and len(set(self.stations)) < len(self.stations):

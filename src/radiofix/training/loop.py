@@ -163,12 +163,12 @@ class Loop:
             self._pace.restart()
             late = False
             while not (self._ended or late):
-                self.step()
+                self._guarded(self.step)
                 self.progress.seconds = past + time.monotonic() - start
                 if self._due(self.settings.log_every):
                     self._look()
                 if self._due(self.settings.validate_every):
-                    self._validate()
+                    self._guarded(self._validate)
                 late = self._agreed(time.monotonic() - start > seconds, seconds)
                 if self._ended or late or self._due(self.settings.checkpoint_every):
                     self._look()
@@ -218,6 +218,16 @@ class Loop:
     def _agreed(self, late: bool, seconds: float) -> bool:
         """The first process's clock, for all of them."""
         return late if math.isinf(seconds) else bool(self.fabric.broadcast(late))
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Does it; matrices of numbers that are none cannot be factored, and the losses tell it."""
+        try:
+            work()
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # documented, not exported
+            raise DivergedError(
+                f"the weights are no numbers any more after step {self.progress.step}; "
+                f"{self._last_good()}"
+            ) from None
 
     def step(self) -> None:
         """Draws a batch and takes one step of the optimizer."""

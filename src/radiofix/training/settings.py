@@ -61,7 +61,10 @@ class Settings:
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name):g}")
         if self.steps and self.warmup >= self.steps:
-            raise ValueError(f"warmup={self.warmup} must be fewer than steps={self.steps}")
+            raise ValueError(
+                f"training.warmup={self.warmup} must be fewer than training.steps={self.steps}: "
+                "set both"
+            )
         if self.average is not None and not 0 < self.average < 1:
             raise ValueError(f"average must lie between 0 and 1, got {self.average:g}")
         if self.clip is not None and not self.clip > 0:
