@@ -9,10 +9,12 @@ import pytest
 
 from cli.mistakes import mistake
 from miniature import write_miniature
-from radiofix.cli import main
+from radiofix.cli import main, models
 from radiofix.data.store import open_paths
 from radiofix.physics.arrays import ula
 from radiofix.physics.channel import Channel
+from radiofix.training.logs import JUDGED
+from radiofix.training.loop import Outcome, Progress
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "lwlm" / "smoke.yaml"
 FINETUNE = """
@@ -109,6 +111,22 @@ def test_arrays_with_some_places_are_imported_learnt_from_judged_and_located(
         if user in set(tested[heard[tested]])
     ]
     assert np.mean(away) == pytest.approx(json.loads(out)["mean"], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (9.5, 13.25, "farther off than before training (9.5, then 13.2)"),
+        (9.5, 9.5, "no nearer"),
+        (9.5, 3.0, ""),
+    ],
+)
+def test_training_that_brought_nothing_is_told_of(tmp_path, caplog, before, after, told):
+    (tmp_path / JUDGED).write_text(f"step,mean\n0,{before}\n5,{after}\n")
+    progress = Progress(figures={"mean": after})
+    models._tell_what_training_brought(tmp_path, Outcome(progress, True, 1.0))
+    assert told in caplog.text
+    assert bool(caplog.text) == bool(told)
 
 
 def test_a_run_out_of_time_goes_on_with_resume(capsys, tmp_path, store):

@@ -23,6 +23,11 @@ def test_the_papers_users_are_the_first_2700_rows_of_ug1(scene):
     np.testing.assert_allclose(scene.user_position[users[181]], [242.423, 297.371, 2.0])
 
 
+def test_the_carrier_is_the_plan_s_and_not_taken_for_the_scene_s():
+    with pytest.raises(ValueError, match=r"frequency=28e9 is the trace's.*give it as --frequency"):
+        TracePlan("o1", arguments={"frequency": "28e9"})
+
+
 def test_all_takes_the_chosen_grids_whole(scene):
     assert len(TracePlan("o1", users="all").user_rows(scene)) == 497_931
     assert len(TracePlan("o1", users="all", groups=(1, 2, 3)).user_rows(scene)) == 1_184_923

@@ -214,6 +214,15 @@ def test_a_diverging_run_names_step_users_and_the_last_good_checkpoint(tmp_path,
     assert f"at step {good + 1}," in str(e.value)
 
 
+def test_a_network_whose_matrices_cannot_be_factored_has_diverged(tmp_path, recipe, monkeypatch):
+    def lost(self, batch):
+        return {"loss": torch.linalg.cholesky(-torch.eye(2)).sum()}
+
+    monkeypatch.setattr(Finetuning, "forward", lost)
+    with pytest.raises(DivergedError, match=r"no numbers any more after step 0; .*lower the rate"):
+        run(recipe(), tmp_path / "run")
+
+
 def test_shares_of_a_batch_average_to_its_mean_and_keep_users_whole(store, recipe):
     one = recipe()
     module = build_localizer(replace(one, seed=3)).eval()

@@ -100,6 +100,7 @@ def contents(report: Report) -> list[Block]:
         Heading(report.subject.title, 1),
         Text(f"Scale {report.asked['scale']}; {report.state}."),
         Text(report.subject.caution),
+        *([Text(at)] if (at := report.subject.at.get(report.asked["scale"])) else []),
         Text(INTERVALS),
     ]
     if tables := digest(report):

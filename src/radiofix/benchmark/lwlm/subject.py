@@ -8,7 +8,7 @@ from radiofix.benchmark.lwlm.protocols import AGENDA, NANO
 from radiofix.benchmark.lwlm.scales import SCALES
 from radiofix.benchmark.runs.printed import Printed
 from radiofix.benchmark.runs.protocols import Protocol
-from radiofix.benchmark.runs.subject import Column, Subject
+from radiofix.benchmark.runs.subject import SMALL, Column, Subject
 
 
 def _printed(figure: str, x: float, method: str) -> tuple[Printed, ...]:
@@ -37,6 +37,16 @@ SUBJECT = Subject(
         "worked back from a percentage in the paper's text, a range what such a percentage leaves "
         "open."
     ),
+    at={
+        "smoke": SMALL,
+        "laptop": (
+            "At this scale the networks of the paper are smaller than published and learn for "
+            "minutes: LWLM and its kin are 128 wide with 65 tokens and pretrained for 3,000 steps "
+            "of 64 links, where the paper has 36.7 million steps; radiofix-nano begins with the "
+            "weights named under How it was made, radiofix-nano-o1 with 12,000 steps; all are then "
+            "fine-tuned for 900. What the paper's networks do after its training is not asked here."
+        ),
+    },
     beside=(
         "Our scene is a rebuild, not the paper's ray tracing: the paper's numbers, of a random "
         "split, are for orientation, and rows of one table carry a claim."

@@ -27,6 +27,13 @@ class Column:
         return self.figure, self.x
 
 
+SMALL = (
+    "Smoke is a check that everything runs: unless stores are given made-up towns of some dozen "
+    "users stand for those of the paper, labels are a few whatever a figure says, and no number "
+    "means anything."
+)
+
+
 @dataclass(frozen=True)
 class Subject:
     """One paper's bench."""
@@ -41,6 +48,8 @@ class Subject:
     """Of its page."""
     caution: str
     """Above everything."""
+    at: Mapping[str, str]
+    """What is to be said of a scale, by its name."""
     beside: str
     """Above each table with the paper's numbers."""
     heading: Callable[[Protocol], str]
