@@ -18,6 +18,7 @@ from radiofix.benchmark.runs.classical import (
     averaged,
     multilaterated,
     placed,
+    sided,
     weighed_by_distance,
 )
 from radiofix.benchmark.runs.learned import chosen, held_out_links
@@ -33,13 +34,14 @@ from radiofix.benchmark.runs.lessons import (
 from radiofix.benchmark.runs.outcomes import Run
 from radiofix.benchmark.runs.questions import AOA, FUSION, POSITION, TOA
 from radiofix.benchmark.runs.recipes import InLesson, asked_receiver, changed, with_stations
+from radiofix.classic.waves import Waves
 from radiofix.data.store import open_paths
 from radiofix.models.heads import Estimate, fuse
 from radiofix.physics.rotation import rotation
 from radiofix.physics.strongest import Wave
 from radiofix.training.batches import Receiver
 from radiofix.training.recipe import PretrainRecipe, load_recipe
-from radiofix.types import SPEED_OF_LIGHT
+from radiofix.types import SPEED_OF_LIGHT, Truth
 
 from .conftest import RECIPES, TINY
 
@@ -475,12 +477,23 @@ def test_a_station_behind_whom_a_user_may_stand_is_believed_there(heard):
     away = place - station
     across = (rotation(yaw)[:, :, 1] * away).sum(-1)
     wave = Wave(away.norm(dim=-1) / SPEED_OF_LIGHT, across / away.norm(dim=-1), torch.ones(2) + 0j)
-    both_sides = torch.tensor([[-60.0, 0.0], [60.0, 80.0]])
-    found = multilaterated(pair, wave, Known(1.5, area=both_sides)).position
+    found = multilaterated(pair, wave, Known(1.5, front=False)).position
     assert (found - place).norm(dim=-1).max() < 0.01
-    # Where the map says that nobody is behind the first, its front is looked at.
-    east = torch.tensor([[0.0, 0.0], [60.0, 80.0]])
-    assert (multilaterated(pair, wave, Known(1.5, area=east)).position[:, 0] > 0).all()
+    assert (multilaterated(pair, wave, Known(1.5)).position[:, 0] > 0).all()
+    # Users whose places are known say which of both it is, where their street reaches there.
+    truth = Truth(place.expand(2, 3), torch.ones(2, dtype=torch.bool))
+
+    def seen(sounding):
+        told = (wave.delay[:, None], wave.direction[:, None], wave.gain[:, None])
+        return Waves(*told)
+
+    both_sides = Known(1.5, area=torch.tensor([[-60.0, 0.0], [60.0, 80.0]]))
+    assert not sided(both_sides, seen, [(pair, truth)]).front
+    east = Known(1.5, area=torch.tensor([[0.0, 0.0], [60.0, 80.0]]))
+    assert sided(east, seen, [(pair, truth)]).front
+    in_front = replace(pair, station_orientation=yaw + torch.tensor([math.pi, 0.0, 0.0]))
+    turned = Waves(wave.delay[:, None], -wave.direction[:, None], wave.gain[:, None])
+    assert sided(both_sides, lambda _: turned[:1], [(in_front[:1], truth[:1])]).front
 
 
 def test_a_link_in_which_no_wave_was_found_says_nothing(heard):

@@ -38,6 +38,8 @@ class Known:
     """Deviation of a user's clock [m]."""
     area: Float[Tensor, "2 2"] | None = None
     """Lowest x and y, highest x and y of the street that users are in [m]; None: anywhere."""
+    front: bool = True
+    """Whether none is told to stand behind a station."""
 
     def guessed(
         self, position: Float[Tensor, "link 3"], lost: Bool[Tensor, " link"]
@@ -83,8 +85,7 @@ def weighed_by_distance(sounding: Sounding, wave: Wave, known: Known) -> Estimat
 def multilaterated(sounding: Sounding, wave: Wave, known: Known) -> Estimate:
     """All ranges and directions of a user joined robustly, its clock's offset solved for.
 
-    Users may stand behind a station where their area reaches there. Who is heard by a single one is
-    placed as anybody there, in its front.
+    Who is heard by a single station is placed as anybody there, in its front.
     """
     users, row = torch.unique(sounding.user, return_inverse=True)
     stations, column = torch.unique(sounding.station, return_inverse=True)
@@ -96,7 +97,7 @@ def multilaterated(sounding: Sounding, wave: Wave, known: Known) -> Estimate:
     told[0, row, column] = SPEED_OF_LIGHT * wave.delay.double()
     told[1, row, column] = wave.direction.double()
     heard = Heard(told[0], told[1], position, orientation)
-    trust = Trust(clock_offset=known.offset, front=_faces(position, orientation, known.area))
+    trust = Trust(clock_offset=known.offset, front=known.front)
     found = multilaterate(heard, trust, known.height).position
     level = torch.nn.functional.pad(found, (0, 1), value=known.height)[row]
     level = known.guessed(level, level.isnan().any(-1))
@@ -105,17 +106,33 @@ def multilaterated(sounding: Sounding, wave: Wave, known: Known) -> Estimate:
     return Estimate(level, logit=torch.zeros_like(level[:, 0]))
 
 
-def _faces(
-    position: Float[Tensor, "station 3"],
-    orientation: Float[Tensor, "station 3"],
-    area: Float[Tensor, "2 2"] | None,
-) -> bool:
-    """Whether nobody in the area can stand behind any of the stations."""
-    if area is None:
-        return True
-    corner = torch.cartesian_prod(area[:, 0], area[:, 1]).double()
-    ahead = rotation(orientation.double())[:, :2, 0]
-    return bool((((corner[:, None] - position[:, :2].double()) * ahead).sum(-1) >= 0).all())
+def sided(known: Known, finder: Finder, links: Links) -> Known:
+    """Whether users may stand behind stations: as brings some whose places are known nearer.
+
+    It is not asked where the street does not reach behind any station.
+    """
+    heard = [(sounding, truth) for sounding, truth in links if _reaches_behind(sounding, known)]
+    if not heard:
+        return known
+    waves = [finder(sounding).first() for sounding, _ in heard]
+
+    def error(known: Known) -> float:
+        found = [
+            multilaterated(sounding, wave, known).position[:, :2] - truth.position[:, :2]
+            for (sounding, truth), wave in zip(heard, waves, strict=True)
+        ]
+        return float(torch.cat(found).norm(dim=-1).mean())
+
+    return min(known, replace(known, front=False), key=error)
+
+
+def _reaches_behind(sounding: Sounding, known: Known) -> bool:
+    if known.area is None:
+        return False
+    corner = torch.cartesian_prod(known.area[:, 0], known.area[:, 1]).double()
+    ahead = rotation(sounding.station_orientation.double())[:, :2, 0]
+    away = corner[:, None] - sounding.station_position[:, :2].double()
+    return bool(((away * ahead).sum(-1) < 0).any())
 
 
 @dataclass(frozen=True)
@@ -137,11 +154,18 @@ class Geometry(Undemanding):
         return None if several or skipped else replace(lesson, labels=0, map_error=0.0)
 
     def learn(self, run: Run, site: Site) -> Learned:
-        """Takes the height of users and the street's extent, and nothing else, from the store."""
+        """Takes the height of users and the street's extent from the store.
+
+        Nothing else, but of several stations whether users stand behind them, which validation
+        users tell.
+        """
         question = run.lesson.question
         placing = self.together if question.together else placed
         deviation = SPEED_OF_LIGHT * run.lesson.clock
         known = Known(height_of(run, site), deviation, area_of(run, site))
+        if question.together and self.together is multilaterated:
+            asked = Trial(run.lesson.stations, run.lesson.pilots[0])
+            known = sided(known, self.finder, held_out_links(run, asked, site, "validation"))
 
         def answer(sounding: Sounding) -> object:
             return question.read(placing(sounding, self.finder(sounding).first(), known), sounding)
