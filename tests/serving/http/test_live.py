@@ -68,7 +68,8 @@ def test_the_truth_moves_no_fix_and_stays_with_viewers():
     (plain,) = ask(service_of(), posted(NAMED))
     (told,) = ask(service_of(), posted({**NAMED, "user_position": TRUTH}))
     assert plain.json() == told.json()
-    sent = as_json({**GOOD, "frequency": np.arange(16) + 3.5e9, "antenna_position": np.eye(8, 3)})
+    frequency = 3.5e9 + 1e6 * np.arange(16)
+    sent = as_json({**GOOD, "frequency": frequency, "antenna_position": np.eye(8, 3)})
     assert ask(service_of(), posted({**sent, "user_position": [[1, 2, 3]] * 3}, JSON))[0].is_success
     wrong = {**NAMED, "user_position": TRUTH[:2]}
     assert "expected (3, 3)" in refused(ask(service_of(), posted(wrong))[0], 422)
