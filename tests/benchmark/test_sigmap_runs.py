@@ -240,6 +240,13 @@ def test_a_contrast_is_of_the_same_users_and_seeds():
     assert contrast(ours, {7: ours[0]}) is None
 
 
+def test_of_a_single_square_no_verdict_is_given():
+    error = np.random.default_rng(3).uniform(0, 10, 50)
+    one = {0: np.zeros(50, dtype=int)}
+    told = contrast({0: error}, {0: error + 1}, one, one)
+    assert told.told == ("1.00", "", "no difference shown", "1")
+
+
 def test_a_link_more_costs_a_contrast_its_square_alone():
     rng = np.random.default_rng(2)
     squares = np.repeat(np.arange(10), 20)
@@ -250,6 +257,10 @@ def test_a_link_more_costs_a_contrast_its_square_alone():
     assert told.mean == pytest.approx(1.0)
     assert told.seeds == 1
     assert contrast({0: error}, {0: more[0]}) is None
+    # One gained in square 4 and one lost in square 7: as many, but not the same.
+    moved = np.delete(more[0], 150), np.delete(more[1], 150)
+    told = contrast({0: error}, {0: moved[0]}, {0: squares}, {0: moved[1]})
+    assert told.mean == pytest.approx(1.0)
     # Of other users altogether nothing is said.
     few = {0: error[:60] + 1}, {0: squares}, {0: squares[:60]}
     assert contrast({0: error}, few[0], few[1], few[2]) is None

@@ -44,6 +44,12 @@ def test_after_calibration_the_ellipse_of_90_percent_holds_90_percent_of_others(
     assert 0.88 < held < 0.92
 
 
+def test_where_every_error_is_0_covariances_can_still_be_inverted():
+    calibration = Calibration(4)
+    calibration.fit_ellipses(torch.zeros(20, 2, dtype=torch.float64), factors(20))
+    assert torch.linalg.cholesky(calibration.covariance(factors(3))).isfinite().all()
+
+
 def test_a_perfect_gaussian_is_covered_as_stated_at_every_share():
     scale = factors(20000)
     error = (scale @ normal(20000, 2, 1, seed=3))[..., 0]

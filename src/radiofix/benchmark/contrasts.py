@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -38,7 +39,8 @@ class Contrast:
     def told(self) -> tuple[str, str, str, str]:
         """For a table."""
         low, high = self.interval
-        return f"{self.mean:.2f}", f"{low:.2f} to {high:.2f}", self.verdict, str(self.seeds)
+        ends = "" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
+        return f"{self.mean:.2f}", ends, self.verdict, str(self.seeds)
 
 
 def contrast(

@@ -114,8 +114,7 @@ def interval(
 
     Neighbours err alike: where test users stand in a few squares, these are what is drawn, the
     same for all seeds. Few that are drawn again scatter less than others would that were not met,
-    so that what the draws leave is widened as Student's t is beside the normal distribution: in
-    proportion where no error is negative, of differences by as much on either side.
+    so that what the draws leave is widened as Student's t is beside the normal distribution.
 
     Args:
         seeds: the errors of each run.

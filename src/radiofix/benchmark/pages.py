@@ -168,7 +168,7 @@ def _distribution(figure: Figure, split: str) -> Table:
         for title, statistic in ((word, figure.protocol.statistic), *_PRINTED)
     ]
     columns: list[tuple[str, Read]] = [
-        (f"ours, {word}", lambda cell: f"{cell.value:.2f} {_bracket(cell)}"),
+        (f"ours, {word}", lambda cell: f"{cell.value:.2f} {_bracket(cell)}".rstrip()),
         ("nearest label [m]", _nearest),
         *((title, number(name)) for title, name in _NUMBERS),
         ("within 1 m", share("within_1")),
@@ -312,7 +312,8 @@ def _plain(value: float) -> str:
 
 
 def _bracket(cell: Cell) -> str:
-    return f"[{cell.interval[0]:.2f}, {cell.interval[1]:.2f}]"
+    low, high = cell.interval
+    return "" if math.isnan(low) else f"[{low:.2f}, {high:.2f}]"
 
 
 def _value(cell: Cell | None) -> str:

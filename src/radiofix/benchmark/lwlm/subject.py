@@ -5,7 +5,7 @@ from __future__ import annotations
 from radiofix.benchmark.lwlm.methods import methods
 from radiofix.benchmark.lwlm.paper import printed
 from radiofix.benchmark.lwlm.protocols import AGENDA, NANO
-from radiofix.benchmark.lwlm.scales import SCALES
+from radiofix.benchmark.lwlm.scales import LAPTOP, SCALES
 from radiofix.benchmark.runs.printed import Printed
 from radiofix.benchmark.runs.protocols import Protocol
 from radiofix.benchmark.runs.subject import SMALL, Column, Subject
@@ -41,10 +41,13 @@ SUBJECT = Subject(
         "smoke": SMALL,
         "laptop": (
             "At this scale the networks of the paper are smaller than published and learn for "
-            "minutes: LWLM and its kin are 128 wide with 65 tokens and pretrained for 3,000 steps "
-            "of 64 links, where the paper has 36.7 million steps; radiofix-nano begins with the "
-            "weights named under How it was made, radiofix-nano-o1 with 12,000 steps; all are then "
-            "fine-tuned for 900. What the paper's networks do after its training is not asked here."
+            "minutes: LWLM and its kin are "
+            f"{LAPTOP.sizes['lwlm']['encoder.init_args']['dim']} wide with 65 tokens and "
+            f"pretrained for {LAPTOP.pretraining['steps']:,} steps of "
+            f"{LAPTOP.pretraining['batch']} links, where the paper has 36.7 million steps; "
+            "radiofix-nano begins with the weights named under How it was made, radiofix-nano-o1 "
+            f"with 12,000 steps; all are then fine-tuned for {LAPTOP.finetuning['steps']}. What "
+            "the paper's networks do after its training is not asked here."
         ),
     },
     beside=(

@@ -8,7 +8,7 @@ from radiofix.benchmark.runs.subject import SMALL, Subject
 from radiofix.benchmark.sigmap.methods import POOLED_TAUGHT, RIGHT, methods
 from radiofix.benchmark.sigmap.paper import FAVOURABLE, SIGMAP, UNTOLD, printed
 from radiofix.benchmark.sigmap.protocols import AGENDA
-from radiofix.benchmark.sigmap.scales import SCALES
+from radiofix.benchmark.sigmap.scales import LAPTOP, SCALES
 
 CONSTANT = (
     "In one city a map is a constant: what SigMap-constant, or a wrong map, gives as well is no "
@@ -57,8 +57,9 @@ SUBJECT = Subject(
         "smoke": SMALL,
         "laptop": (
             "At this scale the paper's networks are about a twelfth as large as published and "
-            "pretrained for 3,000 steps, where the paper has 4.5 million; what is taught in cities "
-            "begins with radiofix-nano, which 12,000 steps in random worlds made."
+            f"pretrained for {LAPTOP.pretraining['steps']:,} steps, where the paper has 4.5 "
+            "million; what is taught in cities begins with radiofix-nano, which 12,000 steps in "
+            "random worlds made."
         ),
     },
     caution=(
