@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+import pages
 import radiofix
 from miniature import write_miniature
-from radiofix.benchmark.digest import digest
 from radiofix.benchmark.pretraining import every
-from radiofix.benchmark.pretraining_table import compared, markdown, rows, settled
+from radiofix.benchmark.pretraining_table import markdown, rows, settled
 from radiofix.benchmark.report import gather
 from radiofix.benchmark.sigmap.paper import PAPER_FIGURES
-from radiofix.benchmark.sigmap.protocols import BY_NAME
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -167,10 +166,34 @@ def test_the_table_of_the_protocol_is_that_of_its_files():
     assert table == markdown(rows(every(ROOT / "results/pretraining"))).strip()
 
 
-def test_the_page_of_results_compares_what_the_files_hold():
-    page = (ROOT / "docs/results.md").read_text()
-    told = page.split("<!-- radiofix bench pretraining --compare -->")[1].split("<!-- end -->")[0]
-    assert told.strip() == compared(every(ROOT / "results/pretraining")).strip()
+@pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.stem)
+def test_marked_parts_of_the_pages_are_what_the_results_hold(page):
+    text = page.read_text()
+    assert len(pages.MARKED.findall(text)) >= 2
+    assert pages.filled(text) == text
+
+
+def test_a_page_of_older_results_is_filled_anew(tmp_path, monkeypatch, capsys):
+    told = (ROOT / "docs/sigmap-results.md").read_text()
+    mark = "<!-- table1 region -->"
+    before, after = told.split(mark)
+    old = before + mark + re.sub(r"\d", "7", after, count=20)
+    page = tmp_path / "page.md"
+    page.write_text(old)
+    monkeypatch.setattr(pages, "PAGES", (page,))
+    assert pages.main(["--check"]) == 1
+    assert "page.md is not what results/ holds" in capsys.readouterr().out
+    assert page.read_text() == old
+    assert pages.main([]) == 0
+    assert page.read_text() == told
+
+
+def test_curves_of_sigmaps_page_are_of_one_seed_as_it_says():
+    figures = {f.name: f for f in gather(ROOT / "results/sigmap-laptop").figures}
+    page = (ROOT / "docs/sigmap-results.md").read_text()
+    told = re.findall(r"<!-- curve ([\w-]+) ", page)
+    assert told == ["table1-none-snr", "table1-none-map", "maps-off"]
+    assert {cell.seeds for name in told for cell in figures[name].cells} == {(0,)}
 
 
 def test_what_few_labels_of_a_street_give_is_what_the_bench_found():
@@ -231,26 +254,6 @@ def test_what_100_labels_of_a_new_city_give_is_what_the_bench_found():
     assert f"| {told}; {beside} |" in README
 
 
-def shown(value):
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
-
-
-def test_the_rows_of_sigmaps_tables_are_those_of_the_bench():
-    page = (ROOT / "docs/sigmap-results.md").read_text()
-    parts = re.findall(r"<!-- ([\w-]+) (\w+) -->\n(.*?)<!-- end -->", page, re.DOTALL)
-    assert {"table1", "table4"} <= {figure for figure, _, _ in parts}
-    figures = {f.name: f for f in gather(ROOT / "results/sigmap-laptop").figures}
-    for figure, split, text in parts:
-        told = dict(re.findall(r"^\| `([\w-]+)`[^|]*\| (.+) \|$", text, re.MULTILINE))
-        assert told == {
-            cell.method: f"{shown(cell.value)} [{', '.join(map(shown, cell.interval))}]"
-            f" | {shown(np.median(cell.error))} | {100 * np.mean(cell.error < 1):.0f} %"
-            f" | {len(cell.seeds)}"
-            for cell in figures[figure].at(split)
-            if len(cell.error)
-        }
-
-
 def test_what_o1_gives_without_a_label_is_as_the_bench_found_it():
     (figure,) = gather(ROOT / "results/sigmap-laptop", ["table2-none"]).figures
     found = {cell.method: cell for cell in figure.at("random")}
@@ -268,26 +271,6 @@ def test_what_o1_gives_without_a_label_is_as_the_bench_found_it():
     assert f"{mean.low:.3f} m, {100 * share.low:.1f} %" in README
 
 
-def test_curves_of_sigmaps_page_are_those_of_the_bench():
-    page = (ROOT / "docs/sigmap-results.md").read_text()
-    parts = re.findall(r"<!-- curve ([\w-]+) (\w+) (\w+) -->\n(.*?)<!-- end -->", page, re.DOTALL)
-    assert {figure for figure, *_ in parts} == {"table1-none-snr", "table1-none-map", "maps-off"}
-    figures = {f.name: f for f in gather(ROOT / "results/sigmap-laptop").figures}
-    for name, split, unit, text in parts:
-        head, _, *rows = text.strip().splitlines()
-        xs = [float(x) for x in re.findall(rf"([\d.]+) {unit} \|", head)]
-        assert xs == sorted({point.x for point in BY_NAME[name].points})
-        assert len(rows) == 3
-        # One seed at every point, also where another figure has asked the same of more.
-        assert {cell.seeds for cell in figures[name].cells} == {(0,)}
-        for row in rows:
-            method, *cells = (cell.strip(" `") for cell in row.strip("|").split("|"))
-            found = {cell.x: cell for cell in figures[name].of(split, method)}
-            assert cells == [
-                f"{shown(found[x].value)}, {shown(np.median(found[x].error))}" for x in xs
-            ]
-
-
 def test_what_several_stations_of_a_new_city_say_together_is_as_the_bench_found_it():
     (figure,) = gather(ROOT / "results/sigmap-laptop", ["together"]).figures
     found = {
@@ -298,40 +281,6 @@ def test_what_several_stations_of_a_new_city_say_together_is_as_the_bench_found_
     assert f"within {middle:.2f} m by all that hear them ({mean:.1f} m)" in " ".join(README.split())
     mean, middle = found["NOMP"]
     assert f"multilateration without a map {mean:.1f} and {middle:.1f}" in README
-
-
-@pytest.mark.parametrize(
-    ("heading", "question", "methods"),
-    [("New cities without a label", "position", 11), ("Several stations", "fusion", 6)],
-)
-def test_the_tables_of_new_cities_are_those_of_the_runs(heading, question, methods):
-    page = (ROOT / "docs/sigmap-results.md").read_text()
-    runs = ROOT / "results/sigmap-laptop/runs"
-    section = page.split(f"## {heading}\n")[1].split("\n## ")[0]
-    lines = section.splitlines()
-    rows = [[c.strip() for c in line.strip("|").split("|")] for line in lines if line[:1] == "|"]
-    cities = rows[0][1:-2]
-    assert len(cities) == 7
-    seen = 0
-    for row in rows[2:]:
-        name = re.match(r"`([\w-]+)`", row[0])
-        method = name.group(1) if name else method
-        seed = int(re.search(r"seed (\d)|$", row[0]).group(1) or 0)
-        errors = [
-            json.loads(
-                (
-                    runs / f"{question}-region-0labels-stall-10MHz-pilots1-clean-{city}"
-                    f"/{method}-seed{seed}.json"
-                ).read_text()
-            )["tests"][0]["error"]
-            for city in cities
-        ]
-        every = np.concatenate(errors)
-        told = [f"{np.mean(e):.1f}, {np.median(e):.1f}" for e in (*errors, every)]
-        assert [cell.strip("*") for cell in row[1:-1]] == told, row[0]
-        assert row[-1] == f"{100 * np.mean(every < 10):.0f} %"
-        seen += 1
-    assert seen == methods
 
 
 def test_what_a_new_city_needs_is_told_as_it_was_found():
@@ -366,13 +315,6 @@ def test_labels_at_once_are_told_as_the_bench_found_them():
     kriged, alone = labels_at_once()[-1].strip("|").split("|")[2:4]
     told = " ".join(README.split())
     assert f"10,000 labels: {kriged.strip()} m mean, {alone.strip()} without a step" in told
-
-
-def test_the_page_of_results_holds_the_bench_in_short():
-    page = (ROOT / "docs/results.md").read_text()
-    told = page.split("<!-- radiofix report results/lwlm-laptop -->")[1].split("<!-- end -->")[0]
-    tables = digest(gather(ROOT / "results/lwlm-laptop"))
-    assert told.strip() == "\n\n".join(table.markdown({}) for table in tables)
 
 
 @pytest.mark.parametrize(
