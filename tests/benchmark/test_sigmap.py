@@ -11,6 +11,7 @@ from radiofix.benchmark.runs.learned import chosen
 from radiofix.benchmark.runs.lessons import NLOS, UNSEEN, WHOLE, Lesson
 from radiofix.benchmark.runs.networks import Network
 from radiofix.benchmark.runs.outcomes import Run
+from radiofix.benchmark.runs.protocols import RANDOM, REGION
 from radiofix.benchmark.runs.questions import FUSION, POSITION
 from radiofix.benchmark.runs.running import Bench
 from radiofix.benchmark.sigmap import stores
@@ -25,6 +26,7 @@ from radiofix.benchmark.sigmap.methods import (
 )
 from radiofix.benchmark.sigmap.paper import (
     FAVOURABLE,
+    FEW,
     GRID,
     NO_MAP,
     PAPER_FIGURES,
@@ -96,15 +98,30 @@ def test_three_seeds_are_for_what_a_table_is_about_and_one_for_what_is_beside_it
     beside = (SCRATCH, TOLD_OTHER, "SigMap-low-rank", "SigMap-eq11", "ResNet-34", "SWiT")
     beside = (*beside, "OMP", "NOMP")
 
-    def seeds(name: str, figure: str) -> set[int]:
-        return {run.seed for run in wanted([every[name]], AGENDA.named([figure]), site)}
+    def seeds(name: str, figure: str, split: str | None = None) -> set[int]:
+        runs = wanted([every[name]], AGENDA.named([figure]), site)
+        return {run.seed for run in runs if split in (None, run.lesson.split)}
 
     assert all(seeds(name, "maps") == {0, 1, 2} for name in taught)
     assert all(seeds(name, "table1") == {0, 1, 2} for name in tabled)
     assert all(seeds(name, "table1") == {0} for name in beside)
     # A curve draws its users again, and no network.
     assert all(seeds(name, "labels") == {0} for name in (RIGHT, SIGMAP, "LWLM"))
-    assert set(AGENDA.beside) <= set(every)
+    # Four stations take longest: the headline split has three, what is beside it is asked of one.
+    for name, figure in ((SIGMAP, "table2"), ("LWLM", "table2"), (GRID, "table3")):
+        assert seeds(name, figure, REGION) == {0, 1, 2}
+        assert seeds(name, figure, RANDOM) == {0}
+    assert seeds(RIGHT, "table2") == {0}
+    assert seeds("SigMap-other-map", "table2") == {0}
+    assert not any(seeds(name, "table2") for name in (SCRATCH, TOLD_OTHER, "SigMap-low-rank"))
+    curve = wanted([every[NO_MAP]], AGENDA.named(["labels"]), site)
+    assert {run.lesson.labels for run in curve} == {FEW}
+    named = {*AGENDA.beside, *AGENDA.dear, *AGENDA.limited}
+    assert named <= set(every)
+    assert {figure for figures in AGENDA.dear.values() for figure in figures} <= set(BY_NAME)
+    generous = replace(site, scale=replace(LAPTOP, sparing=False))
+    runs = wanted([every[SCRATCH]], AGENDA.named(["table2"]), generous)
+    assert {run.seed for run in runs} == {0, 1, 2}
 
 
 def test_the_curve_by_labels_has_baselines_and_the_laptop_every_number_of_them():

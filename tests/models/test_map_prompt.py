@@ -104,6 +104,26 @@ def test_a_station_that_the_map_does_not_know_is_a_node_of_its_graph():
     assert prompter.graphs.views(POSES)[0].station.sum() == 2
 
 
+def test_stations_with_the_same_around_them_share_one_graph_and_others_keep_theirs(monkeypatch):
+    prompter = made(SummedGraphPrompter)
+    poses = torch.cat([POSES[:1] + torch.tensor([1.0, 0, 0, 0, 0, 0]), POSES])
+    alone = torch.cat([prompter(heard(pose[None]))[:1] for pose in poses])
+    read, counted = prompter.read, []
+
+    def counting(graphs):
+        counted.append(graphs.graphs)
+        return read(graphs)
+
+    monkeypatch.setattr(prompter, "read", counting)
+    links = heard(poses)
+    together = prompter(links)
+    assert counted == [2]
+    own = (links.station_position[:, None] - poses[None, :, :3]).norm(dim=-1).argmin(1)
+    assert own.unique().tolist() == [0, 1, 2]
+    torch.testing.assert_close(together, alone[own])
+    assert not torch.allclose(alone[0], alone[1], atol=1e-5)
+
+
 def test_of_a_coarse_graph_it_is_told_once_how_far_corners_are_moved():
     prompter = made(SummedGraphPrompter, most=8)
     moved = map_graph(street(), most=8).moved

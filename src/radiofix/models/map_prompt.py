@@ -98,6 +98,8 @@ def station_poses(
 
 _TOLD = "told"
 """Under which it is kept that a map's vertices were told to be moved."""
+_MADE = "made"
+"""Under which graphs are kept with what they were made of."""
 
 
 class _Graphs(SiteViews):
@@ -121,7 +123,10 @@ class _Graphs(SiteViews):
         return graphs
 
     def view(self, near: SiteMap, pose: Float[Tensor, "6"]) -> MapGraph:
-        """The graph of what is near, the station itself among its nodes."""
+        """The graph of what is near, the station itself among its nodes.
+
+        Stations that have the same around them, a whole city it may be, have one graph.
+        """
         away = (near.stations - pose[:3]).norm(dim=-1)
         if not bool((away < SAME_PLACE).any()):
             stations = torch.cat([near.stations, pose[None, :3]])
@@ -133,7 +138,12 @@ class _Graphs(SiteViews):
                 near.wall_building,
                 stations,
             )
-        return map_graph(near, self.most)
+        made: list[tuple[SiteMap, MapGraph]] = self.site.views.setdefault(_MADE, [])
+        graph = next((graph for known, graph in made if known.same(near)), None)
+        if graph is None:
+            graph = map_graph(near, self.most)
+            made.append((near, graph))
+        return graph
 
 
 class GraphPrompter(Prompter):
@@ -174,9 +184,12 @@ class GraphPrompter(Prompter):
     def forward(self, sounding: Sounding) -> Float[Tensor, "link prompt dim"]:
         """The prompts of the graph around each link's station."""
         poses, of = station_poses(sounding)
-        graphs = MapGraph.join(self.graphs.views(poses)).to(poses.device)
+        views = self.graphs.views(poses)
+        distinct = {id(graph): graph for graph in views}
+        number = {key: n for n, key in enumerate(distinct)}
+        graphs = MapGraph.join(list(distinct.values())).to(poses.device)
         tokens: Tensor = self.read(graphs)
-        return tokens[of]
+        return tokens[torch.tensor([number[id(graph)] for graph in views], device=of.device)[of]]
 
     def read(self, graphs: MapGraph) -> Float[Tensor, "graph prompt dim"]:
         """Lines 2 to 11 of Algorithm 1, for each graph."""

@@ -50,6 +50,11 @@ class SiteMap:
         heard = (self.stations[:, :2] - place[:2]).norm(dim=-1) <= radius
         return dataclasses.replace(self.only(near), stations=self.stations[heard])
 
+    def same(self, other: SiteMap) -> bool:
+        """Whether two hold the same buildings and stations, number for number."""
+        names = [field.name for field in dataclasses.fields(self)]
+        return all(torch.equal(getattr(self, name), getattr(other, name)) for name in names)
+
     def only(self, chosen: Bool[Tensor, " building"]) -> SiteMap:
         """The chosen buildings, numbered anew, with all stations."""
         number = chosen.cumsum(0) - 1

@@ -42,6 +42,8 @@ class Protocol:
     """Names of those that it compares; None: all."""
     once: bool = False
     """Whether one seed says enough where a scale is sparing."""
+    once_on: tuple[str, ...] = ()
+    """Splits of which it does."""
 
     def at(self, split: str) -> tuple[Point, ...]:
         """The points on a split."""
@@ -79,6 +81,8 @@ class Agenda:
     """At which rates of learning are compared."""
     beside: frozenset[str] = frozenset()
     """Methods that answer a question beside the figures': one seed where a scale is sparing."""
+    dear: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Figures, by the method, whose runs take so long that a sparing scale has one seed of them."""
     limited: Mapping[str, frozenset[Lesson]] = field(default_factory=dict)
     """Methods that a sparing scale asks these lessons alone (as on the first split)."""
 
@@ -99,7 +103,9 @@ class Agenda:
         lessons = self.limited.get(method)
         if lessons is not None and replace(lesson, split=REGION) not in lessons:
             return ()
-        return scale.seeds[:1] if protocol.once or method in self.beside else scale.seeds
+        once = protocol.once or lesson.split in protocol.once_on
+        once |= method in self.beside or protocol.name in self.dear.get(method, ())
+        return scale.seeds[:1] if once else scale.seeds
 
     def admitting(self, names: Sequence[str]) -> Agenda:
         """The same with these methods in every protocol."""

@@ -160,6 +160,7 @@ PROTOCOLS = (
         _LABELLED,
         (_asked(_TOGETHER, ALL),),
         methods=(*_ONE_CITY, JOINED),
+        once_on=(RANDOM,),
     ),
     Protocol(
         "table1-none",
@@ -215,6 +216,7 @@ PROTOCOLS = (
         _LABELLED,
         (_asked(_TOGETHER, ALL),),
         methods=(SIGMAP, GRID, STRIP, SFMCM),
+        once_on=(RANDOM,),
     ),
     Protocol(
         "labels",
@@ -262,10 +264,27 @@ _BESIDE = (
     # What learns nothing there has other test users by another seed, and no more.
     *(JOINED, OMP, "NOMP", "NOMP-map"),
 )
+
+
+def _lessons(*figures: str) -> frozenset[Lesson]:
+    return frozenset(p.lesson for f in PROTOCOLS if f.name in figures for p in f.points)
+
+
+_ADAPTATIONS = ("SigMap-walls", "SigMap-low-rank", "SigMap-full", "SigMap-scratch")
+_ALONE_OR_NEW = _lessons("table1", "table4")
+_TABLES = _lessons("table1", "table2", "table4", "table4-deepmimo")
 AGENDA = Agenda(
     "sigmap",
     PROTOCOLS,
     STORES,
     tuned=replace(_ALONE, labels=RATE_LABELS),
     beside=frozenset(_BESIDE),
+    dear={RIGHT: frozenset(["table2"])},
+    limited={
+        # Four stations take four times as long, and tell of the same question.
+        **dict.fromkeys((*_ADAPTATIONS, TOLD_OTHER), _ALONE_OR_NEW),
+        SCRATCH: _ALONE_OR_NEW | _lessons("labels"),
+        # Whether a map helps is asked at the tables' number of labels.
+        **dict.fromkeys((NO_MAP, "SigMap-constant"), _TABLES),
+    },
 )
