@@ -221,6 +221,14 @@ def test_stations_are_joined_by_what_is_stated_of_each(place, name):
     assert method.recipe(run, place).fewest_stations is None
 
 
+@pytest.mark.parametrize("name", [SIGMAP, "LWLM"])
+def test_nobody_leaves_stations_out_where_all_are_asked(place, name):
+    (point,) = BY_NAME["table2"].at("region")
+    recipe = network(name).recipe(Run(name, point.lesson, 0, 1e-3), place)
+    assert recipe.task.build().together
+    assert recipe.fewest_stations is None
+
+
 def test_the_published_prompt_can_be_asked_with_a_wrong_map(place):
     prepared(place, "cities-pooled")
     run = Run("cities-pooled", first("maps-munich"), 0, 1e-3)

@@ -29,7 +29,7 @@ from radiofix.training.evaluate import (
     part_links,
     summary,
 )
-from radiofix.training.finetune import LabelledBatch, finetune
+from radiofix.training.finetune import LabelledBatch, LabelledStream, finetune
 from radiofix.training.localizing import Finetuning, Start, build_localizer, finetuned
 from radiofix.training.pool import HeldPool
 from radiofix.training.pretrain import pretrain
@@ -240,6 +240,35 @@ def test_shares_of_a_batch_average_to_its_mean_and_keep_users_whole(store, recip
     assert sum(len(share.contents[0]) for share in shares) == len(sounding)
     mean = sum(module(share)["loss"] for share in shares) / 3
     assert mean.item() == pytest.approx(whole.item(), rel=1e-5)
+
+
+def test_users_who_are_placed_by_all_their_links_count_once_however_many_these_are(store, recipe):
+    heads = "radiofix.models.heads"
+    estimator = {"class_path": f"{heads}.PositionHead", "init_args": {"dim": 32}}
+    fused = recipe(
+        task={"class_path": "radiofix.objectives.tasks.FusedPositionTask"},
+        head={"class_path": f"{heads}.FusionHead", "init_args": {"estimator": estimator}},
+    )
+    module = build_localizer(fused).eval()
+    pool = HeldPool(open_paths(store), np.arange(60), [0, 1])
+    links = LabelledBatches(pool, recipe().receiver, 21, fewest_stations=1)
+    sounding, truth = links.draw(torch.Generator().manual_seed(0))
+    module.localizer.head.fit([sounding], [truth])
+    module.task.fit([sounding], [truth])
+    users, heard = sounding.user.unique(return_counts=True)
+    assert set(heard.tolist()) == {1, 2}
+    batch = LabelledBatch(sounding, truth, together=module.task.together)
+    each = module.task.loss(module.localizer(sounding), sounding, truth).detach().double().numpy()
+    own = [each[(sounding.user == user).numpy()].mean() for user in users]
+    whole = module(batch.share(0, 1))["loss"].item()
+    assert whole == pytest.approx(np.mean(own), rel=1e-5)
+    assert abs(whole - each.mean()) > 1e-3 * whole
+    shares = [module(batch.share(rank, 3))["loss"].item() for rank in range(3)]
+    assert np.mean(shares) == pytest.approx(whole, rel=1e-5)
+    for one, together in ((fused, True), (recipe(), False)):
+        stream = LabelledStream(links, build_localizer(one).task.together)
+        drawn = stream.draw(torch.Generator().manual_seed(0))
+        assert (drawn.counts is not None) == together
 
 
 def test_the_summary_is_what_numpy_says():

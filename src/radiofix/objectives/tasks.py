@@ -29,6 +29,8 @@ class Task(nn.Module, ABC):
 
     unit: str
     """Of `error`."""
+    together: bool = False
+    """Whether all links of a user give one answer, which counts once in what training lowers."""
 
     @abstractmethod
     def usable(self, truth: Truth) -> Bool[Tensor, " link"]:
@@ -175,6 +177,8 @@ class PositionTask(Task):
 
 class FusedPositionTask(PositionTask):
     """The position of a user by all of its links in the batch, eq. 27: each link stands for it."""
+
+    together = True
 
     def loss(self, output: Estimate, sounding: Sounding, truth: Truth) -> Float[Tensor, " link"]:
         """Horizontal distance of the user's fused position over the deviation."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
@@ -39,6 +40,8 @@ class LabelledBatch:
 
     sounding: Sounding
     truth: Truth
+    together: bool = False
+    """Whether a user's links are one answer."""
 
     @property
     def users(self) -> Tensor:
@@ -50,24 +53,35 @@ class LabelledBatch:
         """Links."""
         return len(self.sounding)
 
+    @property
+    def counts(self) -> Float[Tensor, " link"] | None:
+        """What each link's loss counts: of a user's together as much as of any other's (eq. 25)."""
+        if not self.together:
+            return None
+        _, of, links = torch.unique(self.users, return_inverse=True, return_counts=True)
+        counts: Tensor = self.samples / (len(links) * links[of])
+        return counts
+
     def share(self, rank: int, processes: int) -> Share:
         """Whole users for each process; sums over a share are weighted to the batch's mean."""
+        counts = self.counts
         if processes == 1:
-            return Share((self.sounding, self.truth, 1 / self.samples))
+            return Share((self.sounding, self.truth, counts, 1 / self.samples))
         distinct, of = torch.unique_consecutive(self.users, return_inverse=True)
         mine = of * processes // len(distinct) == rank
-        return Share((self.sounding[mine], self.truth[mine], processes / self.samples))
+        own = None if counts is None else counts[mine]
+        return Share((self.sounding[mine], self.truth[mine], own, processes / self.samples))
 
 
 class LabelledStream:
     """Labelled links of a store, batch by batch."""
 
-    def __init__(self, labelled: LabelledBatches) -> None:
-        self.labelled = labelled
+    def __init__(self, labelled: LabelledBatches, together: bool) -> None:
+        self.labelled, self.together = labelled, together
 
     def draw(self, generator: torch.Generator) -> LabelledBatch:
         """The next batch."""
-        return LabelledBatch(*self.labelled.draw(generator))
+        return LabelledBatch(*self.labelled.draw(generator), self.together)
 
     def state_dict(self) -> dict[str, Any]:
         """The place among the users."""
@@ -95,7 +109,7 @@ def lesson(
     return Lesson(
         module=module,
         groups=(*groups, group(module.localizer.head)),
-        batches=LabelledStream(labelled),
+        batches=LabelledStream(labelled, module.task.together),
         judge=_judge(recipe, store, fabric.device),
         compiled=(_encoder(module),),
         able=able,

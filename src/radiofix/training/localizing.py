@@ -33,10 +33,14 @@ class Finetuning(nn.Module):
         self.task = task
 
     def forward(self, work: Share) -> dict[str, Tensor]:
-        """The mean loss over the links of all processes, once their gradients are averaged."""
-        sounding, truth, weight = work.contents
+        """The mean loss over the links of all processes, once their gradients are averaged.
+
+        Over users, where the links of each are one answer.
+        """
+        sounding, truth, counts, weight = work.contents
         loss = self.task.loss(self.localizer(sounding), sounding, truth)
-        return {"loss": loss.sum().float() * weight}
+        each = loss if counts is None else loss * counts
+        return {"loss": each.sum().float() * weight}
 
     def train(self, mode: bool = True) -> Finetuning:
         """A frozen encoder drops nothing out."""

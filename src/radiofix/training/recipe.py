@@ -23,6 +23,8 @@ _WEIGHTED_SUM = Part("radiofix.objectives.mixture.Mixture")
 _ANY_OTHER = Part("radiofix.training.batches.AnyOther")
 _EVERYBODY = Part("radiofix.training.users.Everybody")
 _FULL_TUNING = Part("radiofix.training.adaptation.FullTuning")
+BLEND = (0.25, 0.5, 0.75)
+"""Shares of the way from first weights to last ones that are tried where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class FinetuneRecipe:
     pretrained: str | None = None
     """Folder of a pretraining run (`from` in YAML)."""
     adaptation: Part = _FULL_TUNING
-    blend: tuple[float, ...] = (0.25, 0.5, 0.75)
+    blend: tuple[float, ...] = BLEND
     """Shares of the way from a pretrained run's weights to those at the end that validation users
     are asked of, beside the best step; none, or where the last step is kept: that is taken."""
     krige: bool = False

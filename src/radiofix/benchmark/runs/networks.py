@@ -155,7 +155,14 @@ class Network:
         rate = self.rates(site.scale)[0] if run.rate is None else run.rate
         assert rate is not None
         content = teaching(
-            content, lesson, site.scale, site.store(lesson.users), run.seed, rate, self.anew
+            content,
+            lesson,
+            site.scale,
+            site.store(lesson.users),
+            run.seed,
+            rate,
+            self.anew,
+            site.agenda.partial,
         )
         content = with_stations(content, site.columns(lesson))
         content["from"] = self.start.place(self.name, site, run.seed)

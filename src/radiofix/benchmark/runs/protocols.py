@@ -120,6 +120,15 @@ class Agenda:
         return tuple(self._trials.get(replace(lesson, labels=0), ()))
 
     @cached_property
+    def partial(self) -> bool:
+        """Whether any figure asks users by some of the stations that were taught together."""
+        return any(
+            point.lesson.question.together and set(point.test.stations) < set(point.lesson.stations)
+            for protocol in self.protocols
+            for point in protocol.points
+        )
+
+    @cached_property
     def _trials(self) -> dict[Lesson, dict[Trial, None]]:
         """The tests of all figures, by the lesson without its labels."""
         found: dict[Lesson, dict[Trial, None]] = {}

@@ -19,6 +19,7 @@ from radiofix.physics.impairments import Impairments
 from radiofix.physics.ofdm import Pilots
 from radiofix.training.batches import Receiver
 from radiofix.training.measured import Recorded
+from radiofix.training.recipe import BLEND
 from radiofix.types import Paths, Sounding
 
 PATHS = 5
@@ -134,6 +135,7 @@ def teaching(
     seed: int,
     rate: float,
     anew: bool = False,
+    partial: bool = False,
 ) -> dict[str, Any]:
     """A fine-tuning recipe's plain values, as a lesson has them at a scale.
 
@@ -145,6 +147,8 @@ def teaching(
         seed: of the run.
         rate: of learning.
         anew: whether the network's head begins with nothing.
+        partial: whether users are asked by some of several stations too: then stations are left
+            out while it learns.
     """
     few = scale.few_for(lesson.labels, anew)
     settings = {**scale.finetuning, **few, "rate": rate}
@@ -157,7 +161,9 @@ def teaching(
         "among": {"class_path": lesson.users.among},
         "labels": scale.labels[lesson.labels],
         "stations": list(lesson.stations) or None,
-        "fewest_stations": 1 if lesson.question.together else None,
+        "fewest_stations": 1 if partial and lesson.question.together else None,
+        # All have the choice that validation users make; published recipes have none.
+        "blend": list(BLEND),
         "validation_users": scale.validation_users,
         "training": settings,
         "seed": seed,
