@@ -9,12 +9,23 @@ from radiofix.models.lwlm import LwlmEncoder
 from radiofix.models.parts import Part
 from radiofix.training.encoding import build
 from radiofix.training.localizing import build_localizer
-from radiofix.training.recipe import FinetuneRecipe, PretrainRecipe, load_recipe, plain, read_recipe
+from radiofix.training.recipe import (
+    BLEND,
+    FinetuneRecipe,
+    PretrainRecipe,
+    load_recipe,
+    plain,
+    read_recipe,
+)
 
 from .conftest import RECIPES
 
 KINDS = {True: PretrainRecipe, False: FinetuneRecipe}
 FILES = sorted(RECIPES.rglob("*.yaml"))
+PUBLISHED = [
+    *(f"lwlm/{name}" for name in ("toa", "aoa", "position", "fusion")),
+    *(f"sigmap/{name}" for name in ("position", "fusion", "map")),
+]
 
 
 def kind_of(path):
@@ -82,6 +93,13 @@ def test_anything_can_be_set_by_its_dotted_key():
     assert recipe.encoder.init_args["dim"] == 64
     assert recipe.receiver.snr_db == (0.0, 20.0)
     assert recipe.objectives["sfmcm"].init_args["mask"]["init_args"]["run"] == 4
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_recipes_end_with_what_was_learnt_and_mix_it_with_nothing(name):
+    recipe = load_recipe(FinetuneRecipe, RECIPES / f"{name}.yaml", ["from=runs/a"])
+    assert recipe.blend == ()
+    assert FinetuneRecipe.blend == BLEND
 
 
 def test_from_names_the_pretrained_run():
