@@ -210,6 +210,24 @@ def test_users_do_not_depend_on_who_is_asked_with_them(monkeypatch):
         assert torch.allclose(getattr(whole, name), torch.cat(alone))
 
 
+def test_far_from_the_frames_origin_sharp_places_are_the_same():
+    generator = np.random.default_rng(0)
+    users, parts, away = 200, 9, torch.tensor([5e5, 5.4e6], dtype=torch.float64)
+    truth = np.repeat(generator.uniform(-100, 100, (users, 2)), 2, axis=0)
+    links = []
+    for x, y in truth:
+        off = generator.normal(0, 0.1, 2)
+        others = generator.uniform(-100, 100, (parts - 1, 2))
+        places = np.vstack([[x + off[0], y + off[1]], others])
+        links.append([(1 / parts, *place, 0.1) for place in places])
+    near = mixture(links)
+    # Parts that are not there stand at the frame's origin, thousands of kilometres away.
+    far = replace(near, place=near.place + away).strongest(64)
+    found, moved = agree(near, users).position, agree(far, users).position
+    assert moved.isfinite().all()
+    torch.testing.assert_close(moved - away, found, rtol=0, atol=1e-3)
+
+
 def test_a_station_that_is_not_there_changes_nothing():
     told = mixture([[(0.8, 0, 0, 1), (0.2, 9, 9, 2)], [(0.5, 1, 0, 1), (0.5, 40, 0, 1)]])
     more = Mixture.join([told, Mixture.empty(1, 2)])

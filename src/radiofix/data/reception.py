@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ CARRIERS = (1e8, 1e12)
 """Of radio [Hz]."""
 BANDS = (1e4, 1e11)
 """That tell distances of some kilometres to some millimetres [Hz]."""
+HIGH = 0.75
+"""Antennas that span more than this in height are told of [wavelengths]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,23 @@ class Reception:
                     f"{name}: the subcarriers span {width:g} Hz: give bandwidth or frequency in "
                     f"Hz, spanning {BANDS[0]:g} to {BANDS[1]:g}"
                 )
+        self._warn_of_height(name)
         return self
+
+    def _warn_of_height(self, name: str) -> None:
+        """Tells of panels: a wave from below is looked for as if it were level, and may vanish."""
+        height = self.antenna[..., 2]
+        high = height.amax(1) - height.amin(1)
+        worst = int(high.argmax())
+        if high[worst] > HIGH:
+            # Where rows half a wavelength apart, added up as for a level wave, lose half of it.
+            below = math.degrees(math.asin(0.6 / (float(high[worst]) + 0.5)))
+            warnings.warn(
+                f"{name}: the antennas of station {self.stations[worst].name} span "
+                f"{float(high[worst]):.1f} wavelengths in height, and waves are taken as level: "
+                f"from {below:.0f} degrees below half of a wave is lost: give one row of antennas",
+                stacklevel=3,
+            )
 
     @classmethod
     def of(

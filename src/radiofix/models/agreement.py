@@ -73,9 +73,11 @@ def agree(told: Mixture, users: int) -> Agreed:
     weight = told.weight.double().view(users, stations, -1)
     place = told.place.double().view(*weight.shape, 2)
     scale = told.scale.double().view(*weight.shape, 2, 2)
-    # Squares of places are taken: near 0 they are exact.
-    middle = place.mean((1, 2), keepdim=True)
-    place, covariance = place - middle, scale @ scale.mT
+    # Squares of places are taken: near 0 they are exact. Parts that are not there are anywhere.
+    there = weight.isfinite()[..., None]
+    known = there.sum((1, 2), keepdim=True).clamp(min=1)
+    middle = (place * there).sum((1, 2), keepdim=True) / known
+    place, covariance = (place - middle) * there, scale @ scale.mT
     parts = stations * weight.shape[-1]
     together = max(1, PAIRS // parts**2)
     found = _join(
