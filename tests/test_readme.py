@@ -15,6 +15,7 @@ from radiofix.benchmark.pretraining import every
 from radiofix.benchmark.pretraining_table import markdown, rows, settled
 from radiofix.benchmark.report import gather
 from radiofix.benchmark.sigmap.paper import PAPER_FIGURES
+from radiofix.benchmark.sigmap.protocols import BY_NAME
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -171,6 +172,22 @@ def test_marked_parts_of_the_pages_are_what_the_results_hold(page):
     text = page.read_text()
     assert len(pages.MARKED.findall(text)) >= 2
     assert pages.filled(text) == text
+
+
+def test_the_tables_of_sigmaps_page_are_whole():
+    page = (ROOT / "docs/sigmap-results.md").read_text()
+    found = {mark: text.strip().splitlines() for _, mark, text, _ in pages.MARKED.findall(page)}
+    assert {"table1 region", "table1 random", "table4 region"} <= set(found)
+    for question, methods in (("position", 11), ("fusion", 6)):
+        head, _, *rows = found[f"cities {question}"]
+        assert head.count("|") == 1 + 1 + 7 + 2
+        assert len(rows) == methods
+    curves = {mark.split()[1]: lines for mark, lines in found.items() if mark.startswith("curve ")}
+    assert set(curves) == {"table1-none-snr", "table1-none-map", "maps-off"}
+    for name, (head, _, *rows) in curves.items():
+        xs = [float(x) for x in re.findall(r"([\d.]+) (?:dB|m) \|", head)]
+        assert xs == sorted({point.x for point in BY_NAME[name].points})
+        assert len(rows) == 3
 
 
 def test_a_page_of_older_results_is_filled_anew(tmp_path, monkeypatch, capsys):

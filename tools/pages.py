@@ -90,7 +90,7 @@ def cells() -> Mapping[tuple[str, str], list[Cell]]:
 
 def table(head: str, rows: list[str]) -> str:
     """In Markdown."""
-    rule = "|" + "---|" * head.replace("\\|", "").count(" |")
+    rule = "|" + "---|" * head.count(" |")
     return "\n".join([head, rule, *rows])
 
 

@@ -27,11 +27,11 @@ def reception(array):
 def test_of_a_panel_it_is_told_from_where_waves_are_lost():
     told = "file: the antennas of station mast span 3.5 .* from 9 degrees below .* one row"
     with pytest.warns(UserWarning, match=told):
-        reception(upa(8, 4)).in_units("file")
+        reception(upa(8, 4)).checked("file")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for array in (ula(32), upa(1, 8), upa(2, 16)):
-            reception(array).in_units("file")
+            reception(array).checked("file")
 
 
 def found(array, below):

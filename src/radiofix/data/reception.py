@@ -33,8 +33,10 @@ class Reception:
     antenna: Float[Tensor, "station antenna 3"]
     """In the station's frame [wavelengths]."""
 
-    def in_units(self, name: str) -> Reception:
+    def checked(self, name: str) -> Reception:
         """Itself; what is told in another unit is refused: fixes of it would look like others.
+
+        Of an array of which much is not made use of it warns.
 
         Args:
             name: of where it is from, for messages.

@@ -74,7 +74,7 @@ class CaptureSource:
             site.stations,
             _frequency(title, found, reading, subcarriers, self._grid, site.carrier_frequency),
             _antenna(title, found, reading, antennas, site.carrier_frequency),
-        ).in_units(title)
+        ).checked(title)
         self._labels, self._station = _labels(title, found, rows), _stations(title, found, site)
         self._first = _first_rows(self._labels, self._links, "user" in found)
         if reading.users is not None:

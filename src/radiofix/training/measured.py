@@ -47,7 +47,7 @@ class MeasuredPool:
         there = csi.values.isfinite().flatten(1).all(1) & (csi.values != 0).flatten(1).any(1)
         if wanted is not None:
             there = there & _wanted(store, csi.user_position, wanted)
-        reception = Reception.of(store.stations, csi.frequency, csi.antenna_position).in_units(
+        reception = Reception.of(store.stations, csi.frequency, csi.antenna_position).checked(
             str(store.path)
         )
         sounding = reception.sounding(

@@ -159,7 +159,7 @@ def _reception(asked: Asked, site: Site, antennas: int, subcarriers: int) -> Rec
         site.stations,
         _frequency(asked, carrier, subcarriers),
         _antenna(asked, carrier, antennas),
-    ).in_units("the request")
+    ).checked("the request")
 
 
 def _frequency(asked: Asked, carrier: Tensor, subcarriers: int) -> Tensor:
