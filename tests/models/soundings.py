@@ -38,6 +38,14 @@ def random_sounding(links: int = 6, seed: int = 0, stations: int = 3) -> Soundin
     )
 
 
+def steady_sounding(links: int = 6, seed: int = 0, stations: int = 3) -> Sounding:
+    """Such links whose stations always look the same way."""
+    sounding = random_sounding(links, seed, stations)
+    generator = torch.Generator().manual_seed(seed)
+    looks = torch.randn(stations, 3, generator=generator, dtype=torch.float64)
+    return replaced(sounding, station_orientation=looks[sounding.station])
+
+
 def waving_sounding(links: int = 6, seed: int = 0, stations: int = 3) -> Sounding:
     """Such links, but of one plane wave with a tenth of its power in noise."""
     sounding = random_sounding(links, seed, stations)

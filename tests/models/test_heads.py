@@ -11,7 +11,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import nn
 
-from models.soundings import gradient, random_latent, random_sounding, random_truth, replaced
+from models.soundings import gradient, random_latent, random_truth, replaced, steady_sounding
 from radiofix.models.configuration import configuration
 from radiofix.models.heads import (
     AoaHead,
@@ -35,7 +35,7 @@ def _same_weights() -> None:
 
 
 def fitted(head: nn.Module, links: int = 6, stations: int = 3) -> nn.Module:
-    head.fit([random_sounding(links, stations=stations)], [random_truth(links)])
+    head.fit([steady_sounding(links, stations=stations)], [random_truth(links)])
     return head
 
 
@@ -44,7 +44,7 @@ def test_the_published_head_has_67330_parameters() -> None:
 
 
 def test_the_published_head_adds_the_configuration_and_has_two_layers() -> None:
-    head, latent, sounding = ConfiguredRegressor(16, 2), random_latent(), random_sounding()
+    head, latent, sounding = ConfiguredRegressor(16, 2), random_latent(), steady_sounding()
     head.configuration.fit([sounding])
     w = {name: p.detach().numpy() for name, p in head.named_parameters()}
     told = configuration(sounding).numpy()
@@ -57,7 +57,7 @@ def test_the_published_head_adds_the_configuration_and_has_two_layers() -> None:
 
 
 def test_a_position_implies_the_time_and_the_angle_that_are_asked() -> None:
-    estimator, latent, sounding = fitted(PositionHead(16)), random_latent(), random_sounding()
+    estimator, latent, sounding = fitted(PositionHead(16)), random_latent(), steady_sounding()
     away = (estimator(latent, sounding).position - sounding.station_position).detach().numpy()
     turned = Rotation.from_euler("ZYX", sounding.station_orientation.numpy()).inv().apply(away)
     delay = ImpliedToaHead(estimator)(latent, sounding).detach().numpy()
@@ -72,7 +72,7 @@ def test_a_head_that_asks_another_fits_and_trains_that_one() -> None:
     assert {name for name, _ in head.named_parameters()} == {
         f"estimator.{name}" for name, _ in estimator.named_parameters()
     }
-    sounding, truth = random_sounding(), random_truth()
+    sounding, truth = steady_sounding(), random_truth()
     head.fit([sounding], [truth])
     fresh = PositionHead(16)
     fresh.fit([sounding], [truth])
@@ -83,7 +83,7 @@ def test_a_head_that_asks_another_fits_and_trains_that_one() -> None:
 
 
 def test_labels_follow_from_where_the_two_ends_stand() -> None:
-    sounding, truth = random_sounding(), random_truth()
+    sounding, truth = steady_sounding(), random_truth()
     delay = time_of_arrival(sounding, truth.position)
     azimuth = angle_of_arrival(sounding, truth.position)
     for n in range(len(sounding)):
@@ -95,7 +95,7 @@ def test_labels_follow_from_where_the_two_ends_stand() -> None:
 
 
 def test_a_user_straight_ahead_of_a_turned_station_is_at_azimuth_0() -> None:
-    sounding = random_sounding(1)
+    sounding = steady_sounding(1)
     yaw = torch.tensor([[math.pi / 2, 0.0, 0.0]], dtype=torch.float64)
     facing = replaced(sounding, station_orientation=yaw)
     north = sounding.station_position + torch.tensor([[0.0, 30.0, 0.0]])
@@ -108,7 +108,7 @@ def test_a_user_straight_ahead_of_a_turned_station_is_at_azimuth_0() -> None:
     ("head", "label"), [(ToaHead(16), time_of_arrival), (AoaHead(16), angle_of_arrival)]
 )
 def test_delay_and_angle_heads_speak_in_the_labels_unit(head: nn.Module, label: object) -> None:
-    sounding, truth = random_sounding(), random_truth()
+    sounding, truth = steady_sounding(), random_truth()
     fitted(head)
     head.regressor.output.weight.data.zero_()
     head.regressor.output.bias.data.fill_(1.0)
@@ -122,7 +122,7 @@ def test_position_head_speaks_in_metres_at_the_mean_height_of_the_labels() -> No
     head, truth = fitted(PositionHead(16)), random_truth().position.numpy()
     head.regressor.output.weight.data.zero_()
     head.regressor.output.bias.data.copy_(torch.tensor([1.0, -2.0]))
-    said = head(random_latent(), random_sounding())
+    said = head(random_latent(), steady_sounding())
     expected = truth.mean(0) + truth.std(0) * [1, -2, 0]
     np.testing.assert_allclose(said.position.detach().numpy(), np.tile(expected, (6, 1)))
     assert said.scale is None
@@ -130,7 +130,7 @@ def test_position_head_speaks_in_metres_at_the_mean_height_of_the_labels() -> No
 
 
 def test_positions_are_not_rounded_to_bfloat16_under_autocast() -> None:
-    head, latent, sounding = fitted(PositionHead(16)), random_latent(), random_sounding()
+    head, latent, sounding = fitted(PositionHead(16)), random_latent(), steady_sounding()
     with torch.autocast("cpu", torch.bfloat16):
         rounded = head(latent, sounding).position
     torch.testing.assert_close(rounded, head(latent, sounding).position, rtol=0, atol=1e-6)
@@ -138,7 +138,7 @@ def test_positions_are_not_rounded_to_bfloat16_under_autocast() -> None:
 
 def test_gradient_reaches_every_parameter_of_a_position_and_its_attention() -> None:
     head = fitted(FusionHead(PositionHead(16), 8))
-    sounding = replaced(random_sounding(), user=torch.zeros(6, dtype=torch.int64))
+    sounding = replaced(steady_sounding(), user=torch.zeros(6, dtype=torch.int64))
     position, _ = fuse(head(random_latent(), sounding), sounding.user)
     position[:, :2].square().sum().backward()
     # The softmax does not feel what is added to all logits alike.
@@ -165,7 +165,7 @@ def test_fusion_is_the_attention_weighted_mean_of_each_users_links() -> None:
 
 def test_the_order_of_stations_changes_nothing() -> None:
     head, latent, user = fitted(FusionHead(PositionHead(16))), random_latent(), of_two_users(6)
-    sounding = replaced(random_sounding(), user=user)
+    sounding = replaced(steady_sounding(), user=user)
     order = torch.tensor([5, 2, 0, 4, 1, 3])
     shuffled = replace(latent, summary=latent.summary[order], tokens=latent.tokens[order])
     first, _ = fuse(head(latent, sounding), user)
@@ -174,7 +174,7 @@ def test_the_order_of_stations_changes_nothing() -> None:
 
 
 def test_a_user_with_one_station_is_where_that_station_says() -> None:
-    head, sounding = fitted(FusionHead(PositionHead(16))), random_sounding()
+    head, sounding = fitted(FusionHead(PositionHead(16))), steady_sounding()
     estimate = head(random_latent(), sounding)
     position, weight = fuse(estimate, sounding.user)
     torch.testing.assert_close(position, estimate.position)
@@ -183,7 +183,7 @@ def test_a_user_with_one_station_is_where_that_station_says() -> None:
 
 def test_estimates_made_apart_are_fused_as_if_made_together() -> None:
     head, latent, user = fitted(FusionHead(PositionHead(16))), random_latent(), of_two_users(6)
-    sounding = random_sounding()
+    sounding = steady_sounding()
     together = head(latent, sounding)
     apart = [head(latent[i : i + 1], sounding[i : i + 1]) for i in range(6)]
     joined = Estimate(
@@ -194,7 +194,7 @@ def test_estimates_made_apart_are_fused_as_if_made_together() -> None:
 
 def test_a_shared_head_fitted_with_4_stations_serves_18() -> None:
     head = fitted(FusionHead(PositionHead(16)), links=12, stations=4)
-    sounding = random_sounding(18, seed=5, stations=18)
+    sounding = steady_sounding(18, seed=5, stations=18)
     user = torch.zeros(18, dtype=torch.int64)
     estimate = head(random_latent(18), sounding)
     position, weight = fuse(estimate, user)
@@ -206,7 +206,7 @@ def test_a_shared_head_fitted_with_4_stations_serves_18() -> None:
 
 def test_a_dedicated_head_serves_its_own_station_and_learns_from_it_alone() -> None:
     heads = fitted(DedicatedPositionHeads([2, 0, 1], 16))
-    latent, sounding = random_latent(), random_sounding()
+    latent, sounding = random_latent(), steady_sounding()
     said = heads(latent, sounding).position
     for place, station in enumerate((2, 0, 1)):
         mine = sounding.station == station
@@ -220,11 +220,41 @@ def test_a_dedicated_head_serves_its_own_station_and_learns_from_it_alone() -> N
 
 def test_dedicated_heads_can_be_fused_and_refuse_a_station_they_never_met() -> None:
     head = fitted(FusionHead(DedicatedPositionHeads([0, 1, 2], 16)))
-    sounding = random_sounding()
+    sounding = steady_sounding()
     assert head(random_latent(), sounding).logit.shape == (6,)
-    stranger = replaced(sounding, station=sounding.station + 1)
-    with pytest.raises(ValueError, match="station 3 has no head of its own"):
+    stranger = replaced(sounding, station_position=sounding.station_position + 2)
+    with pytest.raises(ValueError, match="has no head of its own, only those at"):
         head(random_latent(), stranger)
+
+
+def test_dedicated_heads_know_their_stations_by_pose_and_not_by_number() -> None:
+    heads = fitted(DedicatedPositionHeads([2, 0, 1], 16))
+    latent, sounding = random_latent(), steady_sounding()
+    said = heads(latent, sounding).position
+    # Where only stations 1 and 2 are there, whoever counts them says 0 and 1.
+    renumbered = replaced(sounding, station=(sounding.station - 1) % 3)
+    assert torch.equal(heads(latent, renumbered).position, said)
+    again = DedicatedPositionHeads([2, 0, 1], 16)
+    again.load_state_dict(heads.state_dict())
+    assert torch.equal(again(latent, renumbered).position, said)
+    about = replaced(sounding, station_position=sounding.station_position + 0.3)
+    about = replaced(about, station_orientation=sounding.station_orientation + 2 * math.pi)
+    assert bool(torch.isfinite(heads(latent, about).position).all())
+
+
+def test_two_sectors_of_one_mast_are_two_stations() -> None:
+    mast = steady_sounding()
+    sounding = replaced(mast, station_position=torch.zeros_like(mast.station_position))
+    heads = DedicatedPositionHeads([0, 1], 16)
+    few = sounding[torch.nonzero(sounding.station < 2)[:, 0]]
+    heads.fit([few], [random_truth(len(few.csi))])
+    said = heads(random_latent(len(few.csi)), few).position
+    for row in (0, 1):
+        mine = few.station == row
+        alone = heads.heads[row](random_latent(len(few.csi)), few).position
+        torch.testing.assert_close(said[mine], alone[mine])
+    with pytest.raises(ValueError, match="no head of its own"):
+        heads(random_latent(), sounding)
 
 
 def test_estimates_without_logits_cannot_be_fused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,11 @@ from radiofix.models.configuration import ConfigurationEmbedding
 from radiofix.models.labels import angle_of_arrival, time_of_arrival
 from radiofix.models.latent import Latent
 from radiofix.models.standardizer import Standardizer
+from radiofix.physics.rotation import wrap
 from radiofix.types import Mixture, Sounding, Truth
+
+_SAME_PLACE, _SAME_LOOK = 1.0, math.radians(1)
+"""By how much a station's pose may be off for it to be known again [m, rad]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,15 +163,28 @@ class PositionHead(StationHead):
 
 
 class OwnHeads(StationHead):
-    """A head of its own for each station; a link is answered by its station's."""
+    """A head of its own for each station; a link is answered by its station's.
+
+    Stations are known again by where they stand and look: their numbers only count the stations
+    that are there, and are others where some of them are left out.
+    """
 
     columns: Int[Tensor, " station"]
+    poses: Float[Tensor, "station 6"]
 
     def __init__(self, heads: Sequence[StationHead], stations: Sequence[int]) -> None:
+        """Takes its heads.
+
+        Args:
+            heads: as many as stations.
+            stations: their numbers in the training links.
+        """
         super().__init__()
         self.dim = heads[0].dim
         self.heads = nn.ModuleList(heads)
         self.register_buffer("columns", torch.tensor(list(stations)))
+        unknown = torch.full((len(heads), 6), torch.nan, dtype=torch.float64)
+        self.register_buffer("poses", unknown)
 
     def penultimate(self, latent: Latent, sounding: Sounding) -> Float[Tensor, "link dim"]:
         """Features of each link from its own station's head."""
@@ -180,6 +198,12 @@ class OwnHeads(StationHead):
 
     def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
         """Takes all scales from training batches: labels belong to users, not to stations."""
+        pose = torch.cat([_pose(sounding) for sounding in soundings])
+        number = torch.cat([sounding.station for sounding in soundings])
+        for row, column in enumerate(self.columns):
+            mine = pose[number == column]
+            if len(mine):
+                self.poses[row] = mine[0]
         for head in self._all():
             head.fit(soundings, truths)
 
@@ -187,14 +211,28 @@ class OwnHeads(StationHead):
         return [head for head in self.heads if isinstance(head, StationHead)]
 
     def _own(self, answers: list[Tensor], sounding: Sounding) -> Float[Tensor, "link answer"]:
-        owner = sounding.station[:, None] == self.columns
+        pose = _pose(sounding)
+        apart = (pose[:, None, :3] - self.poses[:, :3]).abs().amax(-1)
+        turned = wrap(pose[:, None, 3:] - self.poses[:, 3:]).abs().amax(-1)
+        same = (apart < _SAME_PLACE) & (turned < _SAME_LOOK)
+        owner = same & (same.cumsum(-1) == 1)
         known = owner.any(-1)
         if not bool(known.all()):
+            stranger, *taught = (_told(p) for p in (pose[~known][0], *self.poses))
             raise ValueError(
-                f"station {int(sounding.station[~known][0])} has no head of its own, only "
-                f"{self.columns.tolist()} have: leave its links out, or share one head"
+                f"the station at {stranger} has no head of its own, only those at "
+                f"{', '.join(taught)} have: leave its links out, or share one head"
             )
         return torch.stack(answers, 1).masked_fill(~owner[..., None], 0).sum(1)
+
+
+def _pose(sounding: Sounding) -> Float[Tensor, "link 6"]:
+    return torch.cat([sounding.station_position, sounding.station_orientation], -1).double()
+
+
+def _told(pose: Float[Tensor, "6"]) -> str:
+    x, y, z, yaw = pose[:4].tolist()
+    return f"({x:.1f}, {y:.1f}, {z:.1f}) looking to {math.degrees(yaw):.0f} degrees"
 
 
 class DedicatedPositionHeads(OwnHeads):
