@@ -26,7 +26,7 @@ def double(*values):
 
 def shown(sounding):
     wave = strongest_wave(sounding.csi, sounding.frequency, sounding.antenna)
-    return shows_a_wave(sounding.csi, sounding.frequency, wave).double().mean()
+    return shows_a_wave(sounding.csi, sounding.frequency, sounding.antenna, wave).double().mean()
 
 
 def noise(links, antennas, subcarriers, comb=1, size=1.0):

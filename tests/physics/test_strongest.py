@@ -8,7 +8,13 @@ import torch
 
 from radiofix.physics.arrays import ula
 from radiofix.physics.channel import Channel
-from radiofix.physics.strongest import Wave, steering, strongest_wave, strongest_waves
+from radiofix.physics.strongest import (
+    Wave,
+    count_beams,
+    steering,
+    strongest_wave,
+    strongest_waves,
+)
 from radiofix.types import SPEED_OF_LIGHT, Station
 
 ANTENNAS, SUBCARRIERS = 16, 64
@@ -151,3 +157,31 @@ def test_conjugating_turns_both_signs_and_reversing_the_antennas_turns_one_back(
     assert seen(late.conj().flip(0)) == ours
     assert seen(mirrored.flip(0)) == ours
     assert seen(torch.outer(across.conj(), along.conj()).conj()) == ours
+
+
+@pytest.mark.parametrize("apart", [1.0, 2.0, 4.0])
+def test_antennas_further_apart_are_looked_through_with_as_many_beams_as_they_are_long(apart):
+    links, antennas = 100, 8
+    generator = torch.Generator().manual_seed(6)
+    frequency, antenna = grid(links)
+    antenna = antenna[:, :antennas].clone()
+    antenna[..., 1] = apart * (torch.arange(antennas) - (antennas - 1) / 2)
+    wave = Wave(
+        1e-6 * torch.rand(links, generator=generator),
+        1.8 * torch.rand(links, generator=generator) - 0.9,
+        torch.ones(links, dtype=torch.complex64),
+    )
+    csi = seen(wave, frequency, antenna)
+    found = strongest_wave(csi, frequency, antenna)
+    assert ((found.delay - wave.delay).abs() * 20e6).max() < 0.1
+    assert float(found.gain.abs().min()) > 0.8
+    aliases = (found.direction - wave.direction) * apart
+    assert (aliases - aliases.round()).abs().max() < 0.05 * apart
+
+
+def test_half_a_wavelength_apart_there_are_two_beams_an_antenna():
+    for antennas in (1, 2, 8, 31, 32, 64):
+        place = torch.zeros(3, antennas, 3)
+        place[..., 1] = 0.5 * torch.arange(antennas) + 1e-5 * torch.arange(antennas) / antennas
+        assert count_beams(place) == 2 * antennas
+    assert count_beams(2 * place) > 2 * antennas

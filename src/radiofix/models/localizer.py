@@ -178,7 +178,7 @@ class Localizer(nn.Module):
         return Fix(
             estimate.position.double(),
             self.calibration.covariance(horizontal_scale(estimate)),
-            known & shows_a_wave(sounding.csi, sounding.frequency, wave),
+            known & shows_a_wave(sounding.csi, sounding.frequency, sounding.antenna, wave),
             None if estimate.mixture is None else estimate.mixture.strongest(PARTS),
         )
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Complex, Float, Shaped
 from torch import Tensor
 
-from radiofix.physics.strongest import FINER, Wave
+from radiofix.physics.strongest import FINER, Wave, count_beams
 
 FALSE_ALARMS = 1e-3
 """Share of links of white noise that may show a wave somewhere on the grids that are searched."""
@@ -28,6 +28,7 @@ def readable(power: Float[Tensor, " link"]) -> Bool[Tensor, " link"]:
 def shows_a_wave(
     csi: Complex[Tensor, "link antenna subcarrier"],
     frequency: Float[Tensor, "link subcarrier"],
+    antenna: Float[Tensor, "link antenna 3"],
     wave: Wave,
 ) -> Bool[Tensor, " link"]:
     """Links whose strongest wave holds more of their energy than it would of white noise.
@@ -35,18 +36,18 @@ def shows_a_wave(
     Args:
         csi: zeros where nothing was observed.
         frequency: of each subcarrier, from the carrier [Hz].
+        antenna: in the station's frame [wavelengths].
         wave: the strongest of each link.
     """
     turns = frequency.double() * wave.delay.double()[:, None]
     phase = 2 * math.pi * (turns - turns.round()).to(wave.delay.dtype)
     late = torch.polar(torch.ones_like(phase), phase).to(csi.dtype)
-    antennas, subcarriers = csi.shape[1:]
     return beyond_chance(
         gain=_squared(wave.gain),
         matched=_squared((csi @ late[..., None])[..., 0]),
         energy=_squared(csi).sum((1, 2)),
         seen=(csi != 0).sum(-1),
-        cells=csi.real.new_tensor([FINER * antennas, FINER * subcarriers]),
+        cells=csi.real.new_tensor([count_beams(antenna), FINER * csi.shape[2]]),
     )
 
 

@@ -60,12 +60,31 @@ def strongest_wave(
         frequency: of each subcarrier, from the carrier [Hz].
         antenna: in the station's frame [wavelengths].
     """
-    if csi.is_cpu and len(csi) > _IN_CACHE:
-        pieces = zip(*(torch.split(t, _IN_CACHE) for t in (csi, frequency, antenna)), strict=True)
-        waves = [strongest_wave(*piece) for piece in pieces]
-        return Wave(*(torch.cat([getattr(w, n) for w in waves]) for n in Wave.__slots__))
-    antennas, subcarriers = csi.shape[1:]
-    beams, delays = FINER * antennas, FINER * subcarriers
+    beams = count_beams(antenna)
+    if not csi.is_cpu or len(csi) <= _IN_CACHE:
+        return _highest(csi, frequency, antenna, beams)
+    pieces = zip(*(torch.split(t, _IN_CACHE) for t in (csi, frequency, antenna)), strict=True)
+    waves = [_highest(*piece, beams) for piece in pieces]
+    return Wave(*(torch.cat([getattr(w, n) for w in waves]) for n in Wave.__slots__))
+
+
+def count_beams(antenna: Float[Tensor, "link antenna 3"]) -> int:
+    """Directions that are tried: enough for the longest of the arrays, however few its antennas."""
+    antennas = antenna.shape[1]
+    if not antenna.numel():
+        return FINER * antennas
+    span = float((antenna[..., :2].amax(1) - antenna[..., :2].amin(1)).max())
+    # A hundredth less, or the rounding of positions would make one more of half wavelengths.
+    return FINER * max(antennas, math.ceil(2 * span - 0.01) + 1)
+
+
+def _highest(
+    csi: Complex[Tensor, "link antenna subcarrier"],
+    frequency: Float[Tensor, "link subcarrier"],
+    antenna: Float[Tensor, "link antenna 3"],
+    beams: int,
+) -> Wave:
+    delays = FINER * csi.shape[2]
     direction = (torch.arange(beams, device=csi.device) + 0.5) * (2 / beams) - 1
     level = torch.stack([(1 - direction.square()).sqrt(), direction], -1)
     cycles = torch.einsum("lac,bc->lba", antenna[..., :2].to(level.dtype), level)

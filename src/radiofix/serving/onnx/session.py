@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from radiofix.physics.strongest import FINER, count_beams
 from radiofix.types import Fix, Sounding
 
 INPUTS = (
@@ -71,11 +72,16 @@ class Session:
 
     def run(self, sounding: Sounding) -> Fix:
         """Fixes of all links at once."""
+        antennas, subcarriers = sounding.csi.shape[1:]
+        if count_beams(sounding.antenna) > FINER * antennas:
+            raise ValueError(
+                "an array longer than half a wavelength an antenna needs more beams than an ONNX "
+                "model has: locate with the model itself"
+            )
         given = dict(zip(INPUTS, (t.numpy() for t in tensors_of(sounding)), strict=True))
         try:
             position, covariance, trusted = self._session.run(OUTPUTS, given)
         except Exception as error:  # likewise
-            antennas, subcarriers = sounding.csi.shape[1:]
             raise ValueError(
                 f"csi of {antennas} antennas and {subcarriers} subcarriers does not suit the "
                 f"model: it takes {self.facts.get('antennas')} and {self.facts.get('subcarriers')}"
