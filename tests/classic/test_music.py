@@ -16,7 +16,7 @@ from classic.scenes import (
     single_waves,
 )
 from radiofix.classic.music import Given, Music, aic, mdl
-from radiofix.physics.arrays import uca
+from radiofix.physics.arrays import uca, ula
 from radiofix.physics.bounds import bound
 from radiofix.physics.channel import Channel
 from radiofix.physics.ofdm import Pilots
@@ -112,3 +112,16 @@ def test_a_silent_link_among_others_has_no_waves():
     waves = Music()(sounding.with_csi(csi))
     assert waves.present.any(1).tolist() == [True, False, True]
     assert waves.first().delay.isnan().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("apart", [1.0, 2.0])
+def test_antennas_far_apart_hear_each_wave_once_and_not_in_every_alias(apart):
+    direction = torch.tensor([0.1, -0.15]).double().expand(60, 2)
+    phase = 2 * math.pi * torch.rand(60, 2, generator=noisy(4), dtype=torch.float64)
+    gain = torch.polar(torch.tensor([1.0, 0.7]).double().expand(60, 2), phase)
+    paths = links_of(torch.tensor([4e-7, 5.5e-7]).double().expand(60, 2), direction, gain)
+    channel = Channel(BANDWIDTH, SUBCARRIERS, ula(16, apart), snr_db=25.0)
+    waves = Music()(channel.sound(paths, noisy()))
+    assert (waves.present.sum(1) == 2).float().mean() > 0.95
+    found = waves.direction[:, :2].gather(1, waves.delay[:, :2].argsort(1))
+    assert float((found - direction).abs().quantile(0.9)) < 0.01

@@ -91,3 +91,13 @@ def test_links_are_found_alike_alone_and_in_a_batch(find):
     assert torch.allclose(whole.gain[65:66], alone.gain, rtol=1e-2, atol=1e-7)
     with pytest.raises(ValueError, match="there are no waves in 0 links"):
         find(sounding[:0])
+
+
+@pytest.mark.parametrize("antennas", [2, 4, 8])
+def test_waves_well_inside_the_line_of_few_antennas_stay_where_they_are(antennas):
+    few, directions = torch.tensor([float(antennas)]), torch.tensor([[0.9, -0.85, -0.6]]).double()
+    gains = torch.tensor([[1.0, 0.6, 0.4]], dtype=torch.complex64)
+    assert torch.equal(one_side(directions, gains, PERIOD, few), directions)
+    ends = torch.tensor([[0.99, -0.97, 0.2]]).double()
+    expected = torch.tensor([[0.99, 1.03, 0.2]]).double()
+    assert torch.allclose(one_side(ends, gains, PERIOD, few), expected)

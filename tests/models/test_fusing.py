@@ -155,3 +155,13 @@ def test_links_one_after_the_other_are_joined_as_tables_of_them_are():
         assert joined.trusted[row] == alone.trusted[0]
     # Who was heard by the second station alone counts at its place.
     assert joined.weight[3, 0] == 0 < joined.weight[3, 1]
+
+
+def test_far_from_the_origin_of_a_frame_the_place_is_the_same_to_a_millimetre():
+    # One station says along x, the other along y: 1 to 10,000.
+    position = [[0.0, 30.0, 1.5], [20.0, 0.0, 1.5], [1.0, -0.5, 1.5]]
+    covariance = [spread(1e-2, 1e6), spread(1e6, 1e-2), spread(1e2, 1e-2, 0.9)]
+    here = fuse(position, covariance).position[0]
+    utm = np.array([691_600.0, 5_334_765.0, 0.0])
+    there = fuse(np.array(position) + utm, covariance).position[0]
+    assert np.allclose(there - utm, here, atol=1e-3)

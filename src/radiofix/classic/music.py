@@ -189,6 +189,10 @@ class _Spectrum:
         offset = torch.linspace(-1, 1, steps + 1, device=direction.device).double() * looks.reach
         turn = looks.middle[:, None] + offset
         map_ = self.over(turn, direction.expand(len(turn), -1))
+        # Antennas further apart than half a wavelength hear a wave once in each alias: the one
+        # before them is meant.
+        alias = 1 / looks.spacing.double().abs().clamp(min=0.5)
+        map_ = map_.masked_fill((direction.abs() > alias[:, None] / 2)[..., None], 0.0)
         around = F.max_pool2d(map_[:, None], 3, 1, 1)[:, 0]
         height = torch.where(map_ >= around, map_, 0.0).flatten(1)
         height, place = height.topk(most, dim=-1)

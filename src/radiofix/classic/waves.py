@@ -17,6 +17,8 @@ from radiofix.types import Sounding
 
 BEFORE = 0.05
 """Share of the alias, its end, that is read as just before 0: a user beside the station."""
+BEYOND = 1 / 16
+"""How far noise may carry a cosine beyond an end of its line, and so onto the other end."""
 RIDGE = 1e-9
 """Keeps the gains of waves that coincide finite, in units of a wave's own energy."""
 
@@ -250,7 +252,8 @@ def one_side(
     Half a wavelength apart, antennas take the two ends of their line for each other. A wave within
     a beam of the strongest wave's alias belongs to the strongest (and may so come out a little
     beyond 1). A wave within half a beam of an end belongs to the end where the other waves' power
-    comes from: what reflects off a street's walls arrives from the user's side.
+    comes from: what reflects off a street's walls arrives from the user's side. No wave comes from
+    beyond an end, and noise carries none further than `BEYOND`, however wide the beam.
 
     Args:
         direction: cosines to the array's y axis.
@@ -263,11 +266,14 @@ def one_side(
     strongest = direction.gather(1, gain.abs().argmax(-1, keepdim=True))
     across = direction - strongest
     nearest = across - period * (across / period).round()
-    beside = torch.where(nearest.abs() < beam, strongest + nearest, direction)
-    end = 1 - beam / 2
+    margin = beam.clamp(max=BEYOND)
+    moved = strongest + nearest
+    near = (nearest.abs() < beam) & (moved.abs() < 1 + margin)
+    beside = torch.where(near, moved, direction)
+    end = 1 - margin / 2
     other = beside - period * beside.sign()
     # Beyond an end only what was moved there is found, which is as doubtful.
-    doubtful = (beside.abs() > end) & ((other.abs() - 1).abs() < beam)
+    doubtful = (beside.abs() > end) & ((other.abs() - 1).abs() < margin)
     vote = (gain.abs().square() * beside * ~doubtful).sum(1, keepdim=True)
     return torch.where(doubtful & (vote * beside < 0), other, beside)
 

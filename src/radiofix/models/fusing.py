@@ -80,7 +80,12 @@ class Fusion:
         spread = np.where(used[..., None, None], covariance, nothing)
         inverse: Floats = np.linalg.inv(spread[..., :_AXES, :_AXES])
         information = np.where(used[..., None, None], inverse, 0.0)
-        place, weight, squared = self._best(position[..., :_AXES], information, used)
+        # From a place nearby: sums of coordinates of a whole country would lose their centimetres.
+        level = position[..., :_AXES]
+        nearby = level.sum(1, keepdims=True) / np.maximum(used.sum(1), 1)[:, None, None]
+        from_nearby = np.where(used[..., None], level - nearby, 0.0)
+        place, weight, squared = self._best(from_nearby, information, used)
+        place = place + nearby[:, 0]
         someone = used.any(1)
         joined = (weight[..., None, None] * information).sum(1)
         joined[~someone] = np.eye(_AXES)
