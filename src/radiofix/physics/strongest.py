@@ -64,7 +64,7 @@ def strongest_wave(
     if not csi.is_cpu or len(csi) <= _IN_CACHE:
         return _highest(csi, frequency, antenna, beams)
     pieces = zip(*(torch.split(t, _IN_CACHE) for t in (csi, frequency, antenna)), strict=True)
-    waves = [_highest(*piece, beams) for piece in pieces]
+    waves = [_highest(heard, tones, places, beams) for heard, tones, places in pieces]
     return Wave(*(torch.cat([getattr(w, n) for w in waves]) for n in Wave.__slots__))
 
 
