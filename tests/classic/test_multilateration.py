@@ -237,3 +237,41 @@ def test_a_deviation_that_is_none_is_refused():
     told = noisy(users(3), (torch.tensor([1.0, 0.0, 1.0, 1.0]), torch.tensor([0.03] * 4)))
     with pytest.raises(ValueError, match="deviations must be positive and finite, got 0"):
         multilaterate(told)
+
+
+def around(count=200, size=200.0):
+    """Four stations about a square that they look into, and users within."""
+    turn = torch.arange(4).double() * math.pi / 2
+    station = torch.stack([size * turn.cos(), size * turn.sin(), torch.full((4,), 10.0)], -1)
+    facing = torch.stack([turn + math.pi, 0 * turn, 0 * turn], -1)
+    unit = torch.rand(count, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    place = (2 * unit - 1) * size / 1.6
+    return place, heard(place, station.double(), facing)
+
+
+@pytest.mark.parametrize("front", [True, False])
+def test_directions_alone_find_users_all_over_a_scene(front):
+    place, told = around()
+    told.range[:] = torch.nan
+    noise = 0.01 * torch.randn(
+        told.direction.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64
+    )
+    told.direction.add_(noise).clamp_(-1, 1)
+    away = off(multilaterate(told, Trust(direction=0.01, front=front)), place)
+    assert away.median() < 3
+    assert (away > 15).double().mean() <= 0.01
+
+
+@pytest.mark.parametrize("directed", [True, False])
+def test_clocks_that_are_hundreds_of_metres_off_are_solved_for(directed):
+    place, told = around()
+    generator = torch.Generator().manual_seed(3)
+    clock = 300 * torch.randn(len(place), 1, generator=generator, dtype=torch.float64)
+    noise = 0.7 * torch.randn(told.range.shape, generator=generator, dtype=torch.float64)
+    told.range.add_(clock + noise)
+    if not directed:
+        told.direction[:] = torch.nan
+    placed = multilaterate(told, Trust(direction=0.01, clock_offset=300.0))
+    assert off(placed, place).median() < 1
+    assert (off(placed, place) > 10).double().mean() <= 0.01
+    assert (placed.offset - clock[:, 0]).abs().median() < 1

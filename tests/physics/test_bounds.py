@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from physics.links import random_links
-from radiofix.physics.arrays import elements, uca, ula
+from radiofix.physics.arrays import elements, uca, ula, upa
 from radiofix.physics.bounds import (
     bound,
     each_alone,
@@ -56,19 +56,23 @@ def written_out(paths, channel, noise):
     direction, delay = local_direction(paths).numpy(), paths.delay.double().numpy()
     deviations = []
     for link in range(len(paths)):
-        columns = [[], [], [], []]
+        # Range, u, w, and both parts of the gain; a line array sees nothing of w.
+        columns = [[], [], [], [], []]
         for path in range(paths.gain.shape[1]):
             x, u, z = direction[link, path]
             phase = 2 * np.pi * (place[link] @ np.array([x, u, z]))[:, None]
             wave = mask * np.exp(1j * phase - 2j * np.pi * frequency * delay[link, path])
-            slope = place[link][:, 1] - place[link][:, 0] * u / x
+            slopes = place[link][:, 1:] - place[link][:, :1] * np.array([u, z]) / x
             g = complex(paths.gain[link, path])
             columns[0].append(g * wave * (-2j * np.pi * frequency / SPEED_OF_LIGHT))
-            columns[1].append(g * wave * (2j * np.pi * slope)[:, None])
-            columns[2].append(wave)
-            columns[3].append(1j * wave)
+            columns[1].append(g * wave * (2j * np.pi * slopes[:, 0])[:, None])
+            columns[2].append(g * wave * (2j * np.pi * slopes[:, 1])[:, None])
+            columns[3].append(wave)
+            columns[4].append(1j * wave)
+        if not np.abs(place[link][:, [0, 2]]).max() > 1e-6:
+            columns.pop(2)
         derivative = np.stack([entry for column in columns for entry in column]).reshape(
-            4 * paths.gain.shape[1], -1
+            len(columns) * paths.gain.shape[1], -1
         )
         information = 2 / float(noise[link]) * (derivative.conj() @ derivative.T).real
         deviations.append(np.sqrt(np.diag(np.linalg.inv(information))))
@@ -92,7 +96,7 @@ def test_a_single_path_has_the_textbook_bound():
     assert torch.allclose(found.azimuth, found.direction / forward)
 
 
-@pytest.mark.parametrize("array", [ula(6), uca(7, 0.6), elements(SCATTERED)])
+@pytest.mark.parametrize("array", [ula(6), uca(7, 0.6), upa(3, 4), elements(SCATTERED)])
 @pytest.mark.parametrize("pilots", [Pilots(), Pilots(every_subcarrier=2, every_antenna=2)])
 def test_several_paths_have_the_inverse_of_the_information_written_out(array, pilots):
     paths = random_links(3, 2, 3, torch.complex128)
@@ -187,15 +191,17 @@ def test_the_position_of_a_level_user_is_bounded_along_and_across_the_way():
     assert torch.allclose(got, expected, rtol=1e-4)
 
 
-def test_information_is_the_derivative_of_range_and_direction_by_position():
+@pytest.mark.parametrize("array", [ula(ANTENNAS), upa(3, 4), uca(7, 0.6)])
+def test_information_is_the_derivative_of_range_and_direction_by_position(array):
     paths = direct(3, 2)
-    found = bound(paths, CHANNEL, torch.full((3,), 1e-9))
+    channel = dataclasses.replace(CHANNEL, array=array)
+    found = bound(paths, channel, torch.full((3,), 1e-9))
 
     def seen(position):
         away = position - paths.station_position
         distance = away.norm(dim=-1)
-        axis = rotation(paths.station_orientation)[:, :, 1]
-        return torch.stack([distance, (away * axis).sum(-1) / distance], -1)
+        _, y, z = rotation(paths.station_orientation).unbind(-1)
+        return torch.stack([distance, *((away * a).sum(-1) / distance for a in (y, z))], -1)
 
     columns = []
     for axis in range(2):
@@ -244,3 +250,40 @@ def test_a_user_s_bound_is_that_of_all_its_links_and_other_paths_make_it_worse()
     single, joint = of_users(both, CHANNEL, alone=True)[1], of_users(both, CHANNEL)[1]
     assert torch.allclose(single[1:], alone[1:] * noise[2:], rtol=1e-6)
     assert (joint > 1.05 * single).all()
+
+
+@pytest.mark.parametrize("array", [ula(8), upa(4, 2), uca(8, 0.7)])
+def test_the_position_bound_is_that_of_csi_written_out_by_the_position(array):
+    # Nobody does better knowing only the height: range, u and w all move with the position.
+    paths = direct(4, 6)
+    channel = Channel(BANDWIDTH, SUBCARRIERS, array)
+    noise = torch.full((4,), 1e-9)
+    got = position_error_bound(position_information(paths, bound(paths, channel, noise)))
+    wavelength = (SPEED_OF_LIGHT / paths.carrier_frequency.double())[:, None, None]
+    place = (element_positions(array, paths.carrier_frequency) / wavelength).numpy()
+    turn = rotation(paths.station_orientation.double()).numpy()
+    user, station = paths.user_position.numpy(), paths.station_position.numpy()
+    frequency = channel.baseband_frequency.numpy()
+    for link in range(4):
+
+        def csi(level, gain, link=link):
+            away = np.array([*level, user[link, 2]]) - station[link]
+            distance = np.linalg.norm(away)
+            over = place[link] @ (turn[link].T @ (away / distance))
+            turns = over[:, None] - frequency * distance / SPEED_OF_LIGHT
+            return (gain[0] + 1j * gain[1]) * np.exp(2j * np.pi * turns)
+
+        told = [*user[link, :2], paths.gain[link, 0].real, paths.gain[link, 0].imag]
+        at, sizes = np.array(told, dtype=float), (1e-4, 1e-4, 1e-9, 1e-9)
+        columns = []
+        for size, step in zip(sizes, np.diag(sizes), strict=True):
+            ahead, behind = at + step, at - step
+            columns.append(
+                (csi(ahead[:2], ahead[2:]) - csi(behind[:2], behind[2:])).ravel() / (2 * size)
+            )
+        derivative = np.stack(columns)
+        scale = np.sqrt((np.abs(derivative) ** 2).sum(1))
+        derivative = derivative / scale[:, None]
+        information = 2 / float(noise[link]) * (derivative.conj() @ derivative.T).real
+        least = np.diag(np.linalg.inv(information)) / scale**2
+        assert float(got[link]) == pytest.approx(math.sqrt(least[:2].sum()), rel=1e-3)

@@ -8,6 +8,7 @@ directions (each as its nearest alias), from starts in front of the stations.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -28,6 +29,13 @@ _OFFSETS = 7
 """Clock offsets tried, where there may be any,"""
 _REACH = 3.0
 """up to so many of their deviations."""
+_WIDE = 50.0
+"""Deviation of clocks beyond which a few offsets tried leave gaps: places are tried instead [m]."""
+_ALONG, _ALL_OVER = 24, 24
+"""Places tried along each direction, and on each side of a square about the stations."""
+_NEAREST, _AROUND = 3.0, 100.0
+"""The nearest place along a direction, and how far about the stations places are tried at least
+[m]."""
 _ALIASED = 1.0
 """Cost of a direction that is an alias away from the one told: alike, but the other was told."""
 _BEHIND = 10.0
@@ -116,17 +124,7 @@ def multilaterate(heard: Heard, trust: Trust | None = None, height: float = HAND
     cost = problem.cost(state)
     sure = problem.trust.front and not problem.trust.clock_offset
     starts = _STARTS if sure else _STARTS_UNSURE
-    best = cost.topk(min(starts, cost.shape[1]), dim=1, largest=False).indices
-    state = state.gather(1, best[..., None].expand(-1, -1, state.shape[-1]))
-    cost = cost.gather(1, best)
-    damping = torch.full_like(cost, 1e-2)
-    for _ in range(_STEPS):
-        trial = state + problem.step(state, damping)
-        trial_cost = problem.cost(trial)
-        better = trial_cost < cost
-        state = torch.where(better[..., None], trial, state)
-        cost = torch.where(better, trial_cost, cost)
-        damping = torch.where(better, damping * 0.3, damping * 5).clamp(1e-9, 1e9)
+    state, cost = problem.refined(state, cost, starts)
     users = torch.arange(len(state), device=state.device)
     chosen = cost.argmin(1)
     place, lowest = state[users, chosen], cost[users, chosen]
@@ -158,6 +156,46 @@ class _Problem:
         self.height = height
 
     def starts(self) -> Float[Tensor, "user start 3"]:
+        """Where to begin: where each station tells, and all about if this leaves much open."""
+        found = [self._round()]
+        if bool((self.has_direction & ~self.has_range).any()):
+            found.append(self._at_best_offset(self._along()))
+        if self.trust.clock_offset > _WIDE:
+            anywhere = self._at_best_offset(self._all_over().expand(len(self.range), -1, 2))
+            # Between those places all ranges look like liars: at first each is believed less.
+            easier = self._eased()
+            found.append(easier.refined(anywhere, easier.cost(anywhere), _STARTS_UNSURE)[0])
+        return torch.cat(found, 1)
+
+    def refined(
+        self,
+        state: Float[Tensor, "user start 3"],
+        cost: Float[Tensor, "user start"],
+        starts: int,
+    ) -> tuple[Float[Tensor, "user best 3"], Float[Tensor, "user best"]]:
+        """Where the best of all places lead to, and what it costs there."""
+        best = cost.topk(min(starts, cost.shape[1]), dim=1, largest=False).indices
+        state = state.gather(1, best[..., None].expand(-1, -1, state.shape[-1]))
+        cost = cost.gather(1, best)
+        damping = torch.full_like(cost, 1e-2)
+        for _ in range(_STEPS):
+            trial = state + self.step(state, damping)
+            trial_cost = self.cost(trial)
+            better = trial_cost < cost
+            state = torch.where(better[..., None], trial, state)
+            cost = torch.where(better, trial_cost, cost)
+            damping = torch.where(better, damping * 0.3, damping * 5).clamp(1e-9, 1e9)
+        return state, cost
+
+    def _eased(self) -> _Problem:
+        """The same with deviations at least as large as places tried lie apart."""
+        _, size = self._extent()
+        eased = copy.copy(self)
+        eased.certain_of_range = self.certain_of_range.clamp(max=_ALL_OVER / (2 * size))
+        eased.certain_of_direction = self.certain_of_direction.clamp(max=_ALL_OVER / 2)
+        return eased
+
+    def _round(self) -> Float[Tensor, "user start 3"]:
         """Places round each station at the distance that it tells, over its front or all round."""
         reach, count = (math.pi / 2, _AZIMUTHS) if self.trust.front else (math.pi, 2 * _AZIMUTHS)
         azimuth = torch.linspace(-1, 1, count, device=self.range.device).double() * reach * 0.99
@@ -172,6 +210,48 @@ class _Problem:
         place = (self.station[:, None, None, :2] + around).flatten(1, 3)
         told = offset[None, :, None].expand(len(self.station), -1, count).flatten()
         return torch.cat([place, told[None, :, None].expand(len(place), -1, 1)], -1)
+
+    def _along(self) -> Float[Tensor, "user start 2"]:
+        """Places near and far along each direction told, to both sides if both may be heard."""
+        _, size = self._extent()
+        distance = torch.logspace(
+            math.log10(_NEAREST), math.log10(2 * size), _ALONG, dtype=torch.float64
+        ).to(self.range.device)
+        u = self.direction.clamp(-1, 1)
+        front = (1 - u.square()).sqrt()
+        sides = [front] if self.trust.front else [front, -front]
+        local = torch.stack([torch.stack([side, u, 0 * u], -1) for side in sides], 2)
+        toward = (self.turn[:, None] @ local[..., None])[..., :2, 0]
+        place = self.station[:, None, None, :2] + distance[:, None] * toward[..., None, :]
+        return place.flatten(1, 3)
+
+    def _all_over(self) -> Float[Tensor, "start 2"]:
+        """Places all over a square about the stations."""
+        middle, size = self._extent()
+        side = torch.linspace(-size, size, _ALL_OVER, device=self.range.device).double()
+        return middle + torch.cartesian_prod(side, side)
+
+    def _extent(self) -> tuple[Float[Tensor, "2"], float]:
+        """The middle of the stations, and how far about it users are looked for [m]."""
+        level = self.station[:, :2]
+        low, high = level.amin(0), level.amax(0)
+        return (low + high) / 2, max(_AROUND, float((high - low).max()))
+
+    def _at_best_offset(
+        self, place: Float[Tensor, "user start 2"]
+    ) -> Float[Tensor, "user start 3"]:
+        """Places with the clock offset that most ranges agree on there; without clocks, none."""
+        offset = torch.zeros_like(place[..., 0])
+        if self.trust.clock_offset:
+            late = self._late(place).masked_fill(~self.has_range[:, None], torch.nan)
+            offset = late.nanmedian(-1).values.nan_to_num()
+        return torch.cat([place, offset[..., None]], -1)
+
+    def _late(self, place: Float[Tensor, "user start 2"]) -> Float[Tensor, "user start station"]:
+        """How much longer each range is than the way from there."""
+        rise = self.station[:, 2] - self.height
+        away: Tensor = (place[:, :, None] - self.station[:, :2]).norm(dim=-1).hypot(rise)
+        return self.range[:, None] - away
 
     def cost(self, state: Float[Tensor, "user start 3"]) -> Float[Tensor, "user start"]:
         """Robust sum over stations of what does not fit."""

@@ -22,6 +22,9 @@ from radiofix.types import PER_LINK, SPEED_OF_LIGHT, Paths
 FLOOR = 1e-13
 """Smallest singular value of the scaled derivatives that float64 tells from 0: what cannot be
 resolved gets a large deviation of it, never none and never NaN."""
+_IN_LINE = 1e-6
+"""How far off the y axis through their middle antennas may be and still stand in line
+[wavelengths]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +37,13 @@ class Bound:
     delay: Float[Tensor, "link path"]
     """[s]."""
     direction: Float[Tensor, "link path"]
-    """Of the cosine of the angle to the array's y axis, sin(zenith) sin(azimuth) in its frame."""
+    """Of the cosine of the angle to the array's y axis, u = sin(zenith) sin(azimuth) in its frame,
+    the zenith unknown."""
     azimuth: Float[Tensor, "link path"]
     """Of the azimuth in the station's frame, the zenith known [rad]."""
-    information: Float[Tensor, "link path 2 2"]
-    """Of range [m] and direction, all else unknown: the equivalent Fisher information."""
+    information: Float[Tensor, "link path 3 3"]
+    """Of range [m], u and w = cos(zenith), all else unknown: the equivalent Fisher information. A
+    line array tells nothing of w."""
 
     @property
     def range(self) -> Float[Tensor, "link path"]:
@@ -49,8 +54,8 @@ class Bound:
 def bound(paths: Paths, channel: Channel, noise: Float[Tensor, " link"] | None = None) -> Bound:
     """The bound of all paths of each link jointly.
 
-    Planar waves without squint or faults; the direction's own parameter is u = sin(zenith)
-    sin(azimuth) with cos(zenith) held fixed, which for a line array is all there is.
+    Planar waves without squint or faults. For a line array u is all there is of a direction; what
+    has rows or depth as well sees cos(zenith) too, which is another unknown of every path.
 
     Args:
         paths: of the links; one path a link (`each_alone`) gives the bound of that path when no
@@ -73,16 +78,18 @@ def bound(paths: Paths, channel: Channel, noise: Float[Tensor, " link"] | None =
     count = paths.gain.shape[1]
     path = torch.arange(count, device=paths.gain.device)
     # Delays are counted as ranges: metres and cosines are numbers of a size.
-    pair = torch.stack([path, path + count], -1)
-    block = covariance[:, pair[:, :, None], pair[:, None, :]]
+    told = torch.stack([path + count * n for n in range(derivatives.shape[2] // count - 2)], -1)
+    block = covariance[:, told[:, :, None], told[:, None, :]]
     information = _inverse(block) * present[..., None, None]
-    deviation = block.diagonal(dim1=-2, dim2=-1).sqrt().masked_fill(~present[..., None], torch.inf)
+    level = _inverse(information[..., :2, :2]).diagonal(dim1=-2, dim2=-1).sqrt()
+    deviation = block.diagonal(dim1=-2, dim2=-1).sqrt()
+    missing = 3 - information.shape[-1]
     across = local_direction(paths)[..., 0].abs().clamp(min=1e-12)
     return Bound(
-        delay=deviation[..., 0] / SPEED_OF_LIGHT,
-        direction=deviation[..., 1],
-        azimuth=deviation[..., 1] / across,
-        information=information,
+        delay=(deviation[..., 0] / SPEED_OF_LIGHT).masked_fill(~present, torch.inf),
+        direction=deviation[..., 1].masked_fill(~present, torch.inf),
+        azimuth=(level[..., 1] / across).masked_fill(~present, torch.inf),
+        information=torch.nn.functional.pad(information, (0, missing, 0, missing)),
     )
 
 
@@ -113,17 +120,17 @@ def each_alone(paths: Paths) -> Paths:
 def position_information(paths: Paths, found: Bound) -> Float[Tensor, "link 2 2"]:
     """Information on the user's x and y [1/m^2] that the direct path's range and direction hold.
 
-    F = J^T I J with J the derivatives of range and direction by the position, the height known;
-    zero where there is no line of sight. Add up over stations for the bound of several.
+    F = J^T I J with J the derivatives of range, u and w by the position, the height known; zero
+    where there is no line of sight. Add up over stations for the bound of several.
     """
     direct = (paths.interactions == 0).to(torch.int8).argmax(-1)
     information = found.information[torch.arange(len(paths), device=direct.device), direct]
     away = paths.user_position.double() - paths.station_position.double()
     distance = torch.linalg.vector_norm(away, dim=-1, keepdim=True).clamp(min=1e-9)
     toward = away / distance
-    axis = rotation(paths.station_orientation.double())[:, :, 1]
-    cosine = (toward * axis).sum(-1, keepdim=True)
-    jacobian = torch.stack([toward, (axis - cosine * toward) / distance], 1)[..., :2]
+    _, *axes = rotation(paths.station_orientation.double()).unbind(-1)
+    turning = [(a - (toward * a).sum(-1, keepdim=True) * toward) / distance for a in axes]
+    jacobian = torch.stack([toward, *turning], 1)[..., :2]
     whole = jacobian.mT @ information @ jacobian
     return torch.where(paths.line_of_sight[:, None, None], whole, 0.0)
 
@@ -168,7 +175,7 @@ def together(
 def _derivatives(
     paths: Paths, channel: Channel
 ) -> tuple[Float[Tensor, "link entry parameter"], Bool[Tensor, "link path"]]:
-    """Of all entries by range, direction, and both parts of the gain, path by path within each.
+    """Of all entries by range, u, w if the array sees it, both parts of the gain, in this order.
 
     Antennas and subcarriers are turned into orthonormal bases of what the paths' factors span,
     which leaves all inner products as they are and few entries.
@@ -181,13 +188,13 @@ def _derivatives(
     over_subcarriers = _over_subcarriers(paths, channel)
     antennas = torch.linalg.qr(torch.cat(over_antennas, 1).mT).R.mT
     subcarriers = torch.linalg.qr(torch.cat(over_subcarriers, 1).mT).R.mT
-    a, a_slope = antennas.chunk(2, 1)
+    a, *a_slopes = antennas.chunk(len(over_antennas), 1)
     b, b_slope = subcarriers.chunk(2, 1)
     plain = _outer(a, b) * present[..., None].to(a.dtype)
     columns = torch.cat(
         [
             gain[..., None] * _outer(a, b_slope),
-            gain[..., None] * _outer(a_slope, b),
+            *(gain[..., None] * _outer(a_slope, b) for a_slope in a_slopes),
             plain,
             1j * plain,
         ],
@@ -198,18 +205,22 @@ def _derivatives(
 
 def _over_antennas(
     paths: Paths, channel: Channel, direction: Float[Tensor, "link path 3"]
-) -> tuple[Complex[Tensor, "link path antenna"], Complex[Tensor, "link path antenna"]]:
+) -> list[Complex[Tensor, "link path antenna"]]:
+    """Steering vectors and their derivatives by u and, unless antennas stand in line, by w."""
     wavelength = SPEED_OF_LIGHT / paths.carrier_frequency.double()
     place = element_positions(channel.array, paths.carrier_frequency) / wavelength[:, None, None]
     seen = channel.pilots.mask(len(channel.array), channel.subcarriers, place.device).any(1)
     place = place[:, seen]
     steering = phasor(direction @ place.mT, torch.complex128)
-    x, u, _ = direction.unbind(-1)
+    x, u, w = direction.unbind(-1)
     front = torch.where(x.abs() < 1e-9, 1e-9, x)
     # Slopes count from the middle: a gain's phase, unknown anyhow, takes up the rest.
     place = place - place.mean(1, keepdim=True)
-    slope = place[:, None, :, 1] - place[:, None, :, 0] * (u / front)[..., None]
-    return steering, 2j * torch.pi * slope * steering
+    depth, along, up = place[:, None].unbind(-1)
+    slopes = [along - depth * (u / front)[..., None]]
+    if max(float(depth.abs().max()), float(up.abs().max())) > _IN_LINE:
+        slopes.append(up - depth * (w / front)[..., None])
+    return [steering, *(2j * torch.pi * slope * steering for slope in slopes)]
 
 
 def _over_subcarriers(
@@ -229,7 +240,7 @@ def _outer(
     return (first[..., :, None] * second[..., None, :]).flatten(-2)
 
 
-def _inverse(matrix: Float[Tensor, "*batch 2 2"]) -> Float[Tensor, "*batch 2 2"]:
+def _inverse(matrix: Float[Tensor, "*batch told told"]) -> Float[Tensor, "*batch told told"]:
     """Of a covariance or an information; where it is singular, large numbers."""
     scale = matrix.diagonal(dim1=-2, dim2=-1).clamp(min=1e-60).sqrt()
     outer = scale[..., :, None] * scale[..., None, :]
