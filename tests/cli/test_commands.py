@@ -1,8 +1,10 @@
 """The commands as a user types them: results, `--json`, exit status, one line for a mistake."""
 
+import argparse
 import json
 import subprocess
 import sys
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from cli.mistakes import mistake
 from miniature import write_miniature
-from radiofix.cli import main, parser
+from radiofix.cli import ROOMS, main, parser
 
 
 @pytest.fixture
@@ -202,3 +204,23 @@ def test_import_is_quick_and_needs_no_extra():
 def test_the_snr_of_a_bound_is_called_as_elsewhere_or_as_it_was(name):
     options = parser().parse_args(["plot", "o1.zarr", "--out", "a.png", name, "7.5"])
     assert options.snr_db == 7.5
+
+
+def test_every_command_is_in_the_room_that_the_command_line_looks_for_it_in():
+    for room, named in ROOMS.items():
+        commands = argparse.ArgumentParser().add_subparsers()
+        import_module(f"radiofix.cli.{room}").add_commands(commands)
+        assert tuple(commands.choices) == named
+    listed = parser().format_help()
+    assert all(f"    {name} " in listed for named in ROOMS.values() for name in named)
+
+
+def test_a_command_does_not_import_what_others_need():
+    code = (
+        "import sys; from radiofix.cli import main\n"
+        "try: main(['locate', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print([n for n in ('matplotlib', 'xarray', 'sklearn') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

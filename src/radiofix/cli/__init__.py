@@ -11,32 +11,29 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from typing import NoReturn
 
-from radiofix.cli import (
-    bench,
-    demo,
-    evidence,
-    export,
-    importing,
-    locate,
-    models,
-    plot,
-    recipes,
-    scenes,
-    serve,
-    stores,
-    survey,
-    trace,
-)
 from radiofix.cli.terminal import plain_warning
 from radiofix.version import __version__
 
-ROOMS = (
-    *(scenes, trace, stores, importing, plot),
-    *(recipes, models, bench, evidence),
-    *(locate, serve, export, survey, demo),
-)
+ROOMS = {
+    "scenes": ("scenes",),
+    "trace": ("trace",),
+    "stores": ("info", "check", "pack", "join"),
+    "importing": ("import",),
+    "plot": ("plot",),
+    "recipes": ("recipes",),
+    "models": ("pretrain", "finetune", "evaluate"),
+    "bench": ("bench",),
+    "evidence": ("report",),
+    "locate": ("locate",),
+    "serve": ("serve",),
+    "export": ("export",),
+    "survey": ("survey",),
+    "demo": ("demo",),
+}
+"""Where each command is: whoever asks for one does not wait for the others to be imported."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -47,13 +44,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of every command."""
+def parser(rooms: Sequence[str] = tuple(ROOMS)) -> argparse.ArgumentParser:
+    """The parser of every command, or of those of some rooms."""
     top = Parser(prog="radiofix", description="Radio channels into positions.", allow_abbrev=False)
     top.add_argument("--version", action="version", version=f"radiofix {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for room in ROOMS:
-        room.add_commands(commands)
+    for room in rooms:
+        import_module(f"radiofix.cli.{room}").add_commands(commands)
     return top
 
 
@@ -61,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; a user's mistake is one line on standard error."""
     logging.basicConfig(format="radiofix: %(message)s", level=logging.WARNING)
     warnings.showwarning = plain_warning
-    options = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = parser(_asked(arguments)).parse_args(arguments)
     try:
         return int(options.run(options))
     except BrokenPipeError:  # the reader, `head` say, has seen enough
@@ -73,3 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"radiofix: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+
+
+def _asked(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The rooms that the arguments need."""
+    if list(arguments) == ["--version"]:
+        return ()
+    asked = next((a for a in arguments if not a.startswith("-")), None)
+    return tuple(room for room, commands in ROOMS.items() if asked in commands) or tuple(ROOMS)
