@@ -13,13 +13,15 @@ from radiofix.models.echo_head import WaveHead
 from radiofix.models.frame import FrameHead
 from radiofix.models.heads import PositionHead, ToaHead
 from radiofix.models.localizer import Localizer, horizontal_scale
+from radiofix.models.lwlm import LwlmEncoder
 from radiofix.models.radiofix import RadiofixEncoder
-from radiofix.physics.arrays import ula
+from radiofix.physics.arrays import ula, upa
 from radiofix.physics.channel import Channel
 from radiofix.physics.impairments import Impairments
 from radiofix.physics.ofdm import srs_pilots
+from radiofix.physics.panels import in_line
 from radiofix.physics.worlds import Worlds
-from radiofix.types import Station
+from radiofix.types import Station, Truth
 
 STATION = Station(
     torch.tensor([10.0, 20.0, 6.0], dtype=torch.float64),
@@ -203,3 +205,21 @@ def test_a_head_that_gives_no_position_is_refused():
     head.fit([random_sounding()], [random_truth()])
     with pytest.raises(ValueError, match="ToaHead gives no positions"):
         localizer(head).locate(csi, STATION, channel)
+
+
+def test_a_panel_is_heard_as_one_row_by_what_looks_for_waves_and_whole_by_what_does_not():
+    panel = Channel(20e6, 64, upa(4, 8)).describe(
+        1e-4 * torch.randn(5, 32, 64, generator=torch.Generator().manual_seed(0)).to(torch.cfloat),
+        Station(torch.tensor([0.0, 0, 10]).double(), torch.zeros(3).double(), 3.5e9),
+    )
+    torch.manual_seed(0)
+    ours = Localizer(RadiofixEncoder(32, 1, 2), PositionHead(32)).eval()
+    truth = Truth(torch.randn(5, 3).double(), torch.ones(5, dtype=torch.bool))
+    ours.head.fit([panel], [truth])
+    with torch.no_grad():
+        assert torch.equal(ours(panel).position, ours(in_line(panel)).position)
+    assert torch.equal(ours.fix(panel).position, ours.fix(in_line(panel)).position)
+    theirs = Localizer(LwlmEncoder(antennas=32, subcarriers=64, dim=32, layers=1), PositionHead(32))
+    theirs.head.fit([panel], [truth])
+    assert theirs.fix(panel).position.shape == (5, 3)
+    assert not theirs.looks_for_waves

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from radiofix.classic.omp import Grid, blocks
 from radiofix.classic.waves import Observed, Waves
+from radiofix.physics.panels import in_line
 from radiofix.types import Sounding
 
 _BLOCK = {"cpu": 64, "cuda": 1024}
@@ -84,7 +85,7 @@ class Music:
 
     def __call__(self, sounding: Sounding) -> Waves:
         """The waves of each link, strongest peak of the spectrum first."""
-        sounding = _pilots_alone(sounding)
+        sounding = _pilots_alone(in_line(sounding))
         return Waves.join([self._block(Observed.of(sounding[b])) for b in blocks(sounding, _BLOCK)])
 
     def _block(self, observed: Observed) -> Waves:

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from radiofix.physics.gaps import comb_step
+from radiofix.physics.panels import in_line
 from radiofix.physics.strongest import Wave
 from radiofix.types import Sounding
 
@@ -103,7 +104,11 @@ class Observed:
 
     @classmethod
     def of(cls, sounding: Sounding) -> Observed:
-        """Reads what was observed off the zeros: whole antennas and whole subcarriers."""
+        """Reads what was observed off the zeros: whole antennas and whole subcarriers.
+
+        A panel is heard as one row, see `in_line`.
+        """
+        sounding = in_line(sounding)
         csi, frequency = sounding.csi, sounding.frequency.double()
         subcarriers = csi.shape[2]
         nonzero = csi != 0

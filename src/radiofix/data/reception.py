@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
+from radiofix.physics.panels import columns
 from radiofix.physics.presence import AMPLITUDES
 from radiofix.types import SPEED_OF_LIGHT, Sounding, Station
 
@@ -65,7 +66,12 @@ class Reception:
         return self
 
     def _warn_of_height(self, name: str) -> None:
-        """Tells of panels: a wave from below is looked for as if it were level, and may vanish."""
+        """Tells of antennas at many heights that are no columns of a panel.
+
+        A wave from below is looked for by them as if it were level, and may vanish.
+        """
+        if all(columns(antenna[None]) is not None for antenna in self.antenna):
+            return
         height = self.antenna[..., 2]
         high = height.amax(1) - height.amin(1)
         worst = int(high.argmax())
@@ -75,7 +81,8 @@ class Reception:
             warnings.warn(
                 f"{name}: the antennas of station {self.stations[worst].name} span "
                 f"{float(high[worst]):.1f} wavelengths in height, and waves are taken as level: "
-                f"from {below:.0f} degrees below half of a wave is lost: give one row of antennas",
+                f"from {below:.0f} degrees below half of a wave is lost: give one row of antennas "
+                "or like columns of them",
                 stacklevel=3,
             )
 

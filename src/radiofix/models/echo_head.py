@@ -34,6 +34,7 @@ from radiofix.models.heads import Estimate
 from radiofix.models.incoming import Incoming, incoming
 from radiofix.models.map_prompt import SiteViews, station_poses
 from radiofix.models.site_map import NEAR, SiteMap
+from radiofix.physics.panels import in_line
 from radiofix.physics.strongest import strongest_waves
 from radiofix.types import Mixture, Sounding, Truth
 
@@ -112,8 +113,8 @@ class WaveHead(FrameHead):
         own = super().place(features, sounding)
         with torch.autocast(features.device.type, enabled=False):
             with torch.no_grad():
-                told = (sounding.csi, sounding.frequency, sounding.antenna)
-                waves = strongest_waves(*told, self.waves)
+                row = in_line(sounding)
+                waves = strongest_waves(row.csi, row.frequency, row.antenna, self.waves)
                 height = self.heights(sounding)
                 seen = incoming(sounding, waves, height)
                 found = self.candidates(sounding, seen)

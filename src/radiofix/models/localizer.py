@@ -18,6 +18,7 @@ from radiofix.models.heads import Estimate
 from radiofix.models.kriging import Kriging, to_station
 from radiofix.models.latent import Encoder, Latent, observed_power
 from radiofix.physics.channel import Channel
+from radiofix.physics.panels import in_line
 from radiofix.physics.presence import readable, shows_a_wave
 from radiofix.physics.strongest import strongest_wave
 from radiofix.types import Fix, Sounding, Station, Truth
@@ -46,6 +47,11 @@ class Localizer(nn.Module):
         self.kriging = Kriging(encoder.dim)
         self.calibration = Calibration(encoder.dim)
         self.record: Record | None = None
+
+    @property
+    def looks_for_waves(self) -> bool:
+        """Whether its encoder sees a channel from its waves; a panel is then heard as one row."""
+        return bool(getattr(self.encoder, "looks_for_waves", False))
 
     @classmethod
     def from_pretrained(cls, name: str | Path, **options: Any) -> Localizer:
@@ -83,6 +89,7 @@ class Localizer(nn.Module):
 
     def forward(self, sounding: Sounding) -> Any:
         """What the head makes of each link, moved by what labelled links have told."""
+        sounding = self._seen(sounding)
         latent = self.encoder(sounding)
         output = self.head(latent, sounding)
         return self._moved(output, latent, sounding) if isinstance(output, Estimate) else output
@@ -145,9 +152,10 @@ class Localizer(nn.Module):
         """Makes uncertainty honest, by links trained on and by labelled ones held out."""
         learning = self.training
         self.eval()
-        known = torch.cat([self._encode(sounding).summary for sounding in training])
+        known = torch.cat([self._encode(self._seen(s)).summary for s in training])
         features, errors, scales = [], [], []
-        for sounding, truth in validation:
+        for told, truth in validation:
+            sounding = self._seen(told)
             latent = self._encode(sounding)
             estimate = self._place(latent, sounding)
             features.append(latent.summary)
@@ -163,10 +171,10 @@ class Localizer(nn.Module):
         """Fixes of the links that hold something; the others are nowhere."""
         heard = readable(observed_power(sounding.csi))
         if bool(heard.all()):
-            return self._fix(sounding)
+            return self._fix(self._seen(sounding))
         if not bool(heard.any()):
             return Fix.nowhere(len(heard), heard.device)
-        return self._fix(sounding[heard]).among(heard)
+        return self._fix(self._seen(sounding[heard])).among(heard)
 
     def _fix(self, sounding: Sounding) -> Fix:
         latent = self._encode(sounding)
@@ -187,12 +195,17 @@ class Localizer(nn.Module):
     ) -> tuple[Float[Tensor, "link dim"], Float[Tensor, "link 2"]]:
         """Summaries of links, and from the estimates to the truth in their stations' frames [m]."""
         summaries, errors = [], []
-        for sounding, truth in links:
+        for told, truth in links:
+            sounding = self._seen(told)
             latent = self._encode(sounding)
             away = truth.position - self._place(latent, sounding).position
             summaries.append(latent.summary)
             errors.append(to_station(away[:, :2].double(), sounding.station_orientation))
         return torch.cat(summaries), torch.cat(errors)
+
+    def _seen(self, sounding: Sounding) -> Sounding:
+        """The links as the encoder wants them: a panel as one row, if it looks for waves."""
+        return in_line(sounding) if self.looks_for_waves else sounding
 
     def _encode(self, sounding: Sounding) -> Latent:
         return self.encoder(sounding)

@@ -37,6 +37,7 @@ class Told(nn.Module):
         self.dim = dim
         self.encoder = encoder
         self.teller = teller
+        self.looks_for_waves = bool(getattr(encoder, "looks_for_waves", False))
 
     def train(self, mode: bool = True) -> Told:
         """Leaves a backbone of which nothing learns as it is in use."""

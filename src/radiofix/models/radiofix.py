@@ -29,6 +29,8 @@ class RadiofixEncoder(nn.Module):
     512 subcarriers. Stations can be remembered one by one.
     """
 
+    looks_for_waves = True
+
     def __init__(
         self,
         dim: int = 128,

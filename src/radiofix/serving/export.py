@@ -21,7 +21,13 @@ from radiofix.serving.onnx.accuracy import MOST, Accuracy, Cost, accuracy, label
 from radiofix.serving.onnx.localizer import OnnxLocalizer
 from radiofix.serving.onnx.networks import RealLocalizer
 from radiofix.serving.onnx.quantizing import quantize
-from radiofix.serving.onnx.session import INPUTS, OUTPUTS, needed, tensors_of
+from radiofix.serving.onnx.session import (
+    INPUTS,
+    LOOKS_FOR_WAVES,
+    OUTPUTS,
+    needed,
+    tensors_of,
+)
 from radiofix.serving.onnx.trials import TOLERANCE, Agreement, Trial, agreement, size_of, trials
 from radiofix.serving.soundings import Reading
 from radiofix.version import __version__
@@ -129,6 +135,7 @@ def _facts(localizer: Localizer, title: str) -> dict[str, str]:
         "antennas": antennas,
         "subcarriers": subcarriers,
         "meaning": json.dumps(MEANING),
+        **({LOOKS_FOR_WAVES: "yes"} if localizer.looks_for_waves else {}),
     }
 
 

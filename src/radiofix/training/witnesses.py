@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from radiofix.classic.multilateration import Heard, Placed, Trust, multilaterate
+from radiofix.physics.panels import in_line
 from radiofix.physics.strongest import strongest_wave
 from radiofix.training.batches import Receiver
 from radiofix.training.pool import Pool
@@ -67,7 +68,8 @@ class Witnesses:
         links = pool.take(user[row], station)
         widest = replace(receiver, bandwidths=(max(receiver.bandwidths),), pilots=None)
         sounding = widest.sound(links, torch.zeros_like(row), generator)
-        wave = strongest_wave(sounding.csi, sounding.frequency, sounding.antenna)
+        line = in_line(sounding)
+        wave = strongest_wave(line.csi, line.frequency, line.antenna)
         unheard = torch.full(reachable.shape, torch.nan, dtype=torch.float64, device=row.device)
         position, orientation = _stations(sounding, station, reachable.shape[1])
         return Heard(

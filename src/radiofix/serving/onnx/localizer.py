@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from radiofix.physics.channel import Channel
+from radiofix.physics.panels import in_line
 from radiofix.serving.cores import usable
 from radiofix.serving.onnx.session import Session
 from radiofix.types import Fix, Sounding, Station
@@ -51,6 +52,8 @@ class OnnxLocalizer:
         """Where the user of each link stands, in bounded memory."""
         if not len(sounding):
             return Fix.nowhere(0)
+        if self._session.looks_for_waves:
+            sounding = in_line(sounding)
         links = min(MOST, max(FEWEST, math.ceil(len(sounding) / self._threads)))
         shares = [sounding[slice(at, at + links)] for at in range(0, len(sounding), links)]
         if min(self._threads, len(shares)) == 1:

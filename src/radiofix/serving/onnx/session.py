@@ -25,6 +25,8 @@ INPUTS = (
 OUTPUTS = ("position", "covariance", "trusted")
 REVISION = 2
 """Of what the graph answers: files of other ones, kept from before, are not taken for this one."""
+LOOKS_FOR_WAVES = "looks for waves"
+"""Fact of models for which a panel is heard as one row."""
 NEEDED = "pip install 'radiofix[export]'"
 
 
@@ -69,6 +71,11 @@ class Session:
     def facts(self) -> dict[str, str]:
         """What the file says of itself."""
         return dict(self._session.get_modelmeta().custom_metadata_map)
+
+    @property
+    def looks_for_waves(self) -> bool:
+        """Whether a panel is to be heard as one row."""
+        return LOOKS_FOR_WAVES in self.facts
 
     def run(self, sounding: Sounding) -> Fix:
         """Fixes of all links at once."""
