@@ -134,7 +134,8 @@ def cities(question: str, text: str) -> str:
         title = row.strip("|").split("|")[0].strip()
         named = re.match(r"`([\w-]+)`", title)
         method = named.group(1) if named else method
-        seed = re.search(r"seed (\d)|$", title).group(1) or 0
+        of_seed = re.search(r"seed (\d)", title)
+        seed = of_seed.group(1) if of_seed else "0"
         errors = [
             json.loads((runs / folder / f"{method}-seed{seed}.json").read_text())["tests"][0][
                 "error"
