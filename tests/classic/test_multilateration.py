@@ -275,3 +275,11 @@ def test_clocks_that_are_hundreds_of_metres_off_are_solved_for(directed):
     assert off(placed, place).median() < 1
     assert (off(placed, place) > 10).double().mean() <= 0.01
     assert (placed.offset - clock[:, 0]).abs().median() < 1
+
+
+def test_one_users_missing_range_moves_nobody_else():
+    _, told = around()
+    told.range[::2, 1] += 25.0
+    before = multilaterate(told).position
+    told.range[0, 2] = torch.nan
+    assert torch.equal(multilaterate(told).position[1:], before[1:])

@@ -61,3 +61,8 @@ def test_what_the_page_says_of_waves_from_below_is_so(array, level):
     made = {"ula(32)": ula(32), "upa(4, 8)": upa(4, 8), "upa(8, 4)": upa(8, 4)}[array]
     measured = [found(made, below, level) for below in (0, 5, 10, 15, 20)]
     assert row.group(1).split(" | ") == [f"{share:.2f}" for share in measured]
+
+
+def test_antennas_told_in_another_unit_are_refused():
+    with pytest.raises(ValueError, match="station mast span 7000 wavelengths, at most 512"):
+        reception(ula(8, 1000.0)).checked("file")

@@ -255,6 +255,9 @@ def test_two_sectors_of_one_mast_are_two_stations() -> None:
         torch.testing.assert_close(said[mine], alone[mine])
     with pytest.raises(ValueError, match="no head of its own"):
         heads(random_latent(), sounding)
+    alike = replaced(sounding, station_orientation=torch.zeros_like(sounding.station_orientation))
+    with pytest.raises(ValueError, match=r"stations \[0, 1\] stand and look alike"):
+        heads.fit([alike], [random_truth(6)])
 
 
 def test_estimates_without_logits_cannot_be_fused() -> None:

@@ -21,7 +21,7 @@ from radiofix.physics.impairments import Impairments
 from radiofix.physics.ofdm import srs_pilots
 from radiofix.physics.panels import in_line
 from radiofix.physics.worlds import Worlds
-from radiofix.types import Station, Truth
+from radiofix.types import Sounding, Station, Truth
 
 STATION = Station(
     torch.tensor([10.0, 20.0, 6.0], dtype=torch.float64),
@@ -221,5 +221,23 @@ def test_a_panel_is_heard_as_one_row_by_what_looks_for_waves_and_whole_by_what_d
     assert torch.equal(ours.fix(panel).position, ours.fix(in_line(panel)).position)
     theirs = Localizer(LwlmEncoder(antennas=32, subcarriers=64, dim=32, layers=1), PositionHead(32))
     theirs.head.fit([panel], [truth])
-    assert theirs.fix(panel).position.shape == (5, 3)
-    assert not theirs.looks_for_waves
+    theirs.eval()
+    with torch.no_grad():
+        whole = theirs.head(theirs.encoder(panel), panel).position
+    torch.testing.assert_close(theirs.fix(panel).position, whole, rtol=0, atol=1e-6)
+
+
+def test_what_a_link_is_told_does_not_depend_on_the_arrays_beside_it():
+    torch.manual_seed(0)
+    ours = Localizer(RadiofixEncoder(32, 1, 2), PositionHead(32)).eval()
+    station = Station(torch.tensor([0.0, 0, 10]).double(), torch.zeros(3).double(), 3.5e9)
+    csi = 1e-4 * torch.randn(
+        3, 32, 64, generator=torch.Generator().manual_seed(0), dtype=torch.complex64
+    )
+    arrays = (ula(32), upa(8, 4), ula(32, 2.0), upa(4, 8))
+    apart = [Channel(20e6, 64, array).describe(csi, station) for array in arrays]
+    ours.head.fit(apart, [Truth(torch.randn(3, 3).double(), torch.ones(3, dtype=torch.bool))] * 4)
+    alone = torch.cat([ours.fix(one).position for one in apart])
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(1))
+    joined = Sounding.join(apart)[order]
+    torch.testing.assert_close(ours.fix(joined).position, alone[order], rtol=0, atol=1e-6)

@@ -184,4 +184,7 @@ def test_half_a_wavelength_apart_there_are_two_beams_an_antenna():
         place = torch.zeros(3, antennas, 3)
         place[..., 1] = 0.5 * torch.arange(antennas) + 1e-5 * torch.arange(antennas) / antennas
         assert count_beams(place) == 2 * antennas
+    # Stations of a little higher carriers have no other beams than those that they were made for.
+    assert count_beams(1.1 * place) == 2 * antennas
     assert count_beams(2 * place) > 2 * antennas
+    assert count_beams(1e30 * place) < 3000

@@ -18,9 +18,10 @@ from radiofix.models.localizer import Localizer
 from radiofix.models.lwlm import LwlmEncoder
 from radiofix.models.radiofix import RadiofixEncoder
 from radiofix.models.resnet import ResNetEncoder
-from radiofix.physics.arrays import ula
+from radiofix.physics.arrays import ula, upa
 from radiofix.physics.channel import Channel
 from radiofix.physics.ofdm import srs_pilots
+from radiofix.physics.panels import in_line
 from radiofix.physics.strongest import strongest_wave as by_complex_numbers
 from radiofix.serving import engines
 from radiofix.serving import export as module
@@ -215,6 +216,24 @@ def test_what_is_written_agrees_with_torch_for_any_array_band_and_number_of_link
     one, all_ = runs.fix(many[7:8]), runs.fix(many)
     torch.testing.assert_close(one.position[0], all_.position[7], atol=1e-3, rtol=0)
     assert len(runs.fix(many[:0])) == 0
+
+
+def test_panels_are_one_row_and_arrays_too_sparse_are_refused(street, exported):
+    localizer, made = exported
+    runs = OnnxLocalizer(made.path, threads=1)
+    paths = street.links(users=np.arange(6))
+    panel, wide, sparse = (
+        Channel(20e6, 32, array, snr_db=15.0).sound(paths)
+        for array in (upa(4, 8), ula(8, 0.52), ula(8, 1.0))
+    )
+    ours = localizer.fix(panel)
+    assert torch.equal(ours.position, localizer.fix(in_line(panel)).position)
+    torch.testing.assert_close(runs.fix(panel).position, ours.position, atol=1e-3, rtol=0)
+    found, expected = (model.fix(wide).position for model in (runs, localizer))
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
+    with pytest.raises(ValueError, match="8 antennas stand further than half a wavelength apart"):
+        runs.fix(sparse)
+    assert localizer.fix(sparse).position.isfinite().all()
 
 
 def test_links_are_shared_out_among_threads_in_order(street, exported, monkeypatch):

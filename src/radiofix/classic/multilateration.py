@@ -120,8 +120,7 @@ def multilaterate(heard: Heard, trust: Trust | None = None, height: float = HAND
         height: of the users in the scene [m].
     """
     problem = _Problem(heard, trust or Trust(), height)
-    state = problem.starts()
-    cost = problem.cost(state)
+    state, cost = problem.starts()
     sure = problem.trust.front and not problem.trust.clock_offset
     starts = _STARTS if sure else _STARTS_UNSURE
     state, cost = problem.refined(state, cost, starts)
@@ -155,17 +154,27 @@ class _Problem:
         self.turn = rotation(heard.orientation.double())
         self.height = height
 
-    def starts(self) -> Float[Tensor, "user start 3"]:
-        """Where to begin: where each station tells, and all about if this leaves much open."""
-        found = [self._round()]
-        if bool((self.has_direction & ~self.has_range).any()):
-            found.append(self._at_best_offset(self._along()))
+    def starts(self) -> tuple[Float[Tensor, "user start 3"], Float[Tensor, "user start"]]:
+        """Where to begin: where each station tells, and all about if this leaves much open.
+
+        Returns:
+            The places and their cost.
+        """
+        state = self._round()
+        cost = self.cost(state)
+        without = (self.has_direction & ~self.has_range).any(1)
+        if bool(without.any()):
+            along = self._at_best_offset(self._along())
+            # Of whom every range is known, nobody is looked for elsewhere.
+            dear = self.cost(along).masked_fill(~without[:, None], torch.inf)
+            state, cost = torch.cat([state, along], 1), torch.cat([cost, dear], 1)
         if self.trust.clock_offset > _WIDE:
             anywhere = self._at_best_offset(self._all_over().expand(len(self.range), -1, 2))
             # Between those places all ranges look like liars: at first each is believed less.
             easier = self._eased()
-            found.append(easier.refined(anywhere, easier.cost(anywhere), _STARTS_UNSURE)[0])
-        return torch.cat(found, 1)
+            ends, _ = easier.refined(anywhere, easier.cost(anywhere), _STARTS_UNSURE)
+            state, cost = torch.cat([state, ends], 1), torch.cat([cost, self.cost(ends)], 1)
+        return state, cost
 
     def refined(
         self,

@@ -54,7 +54,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Music:
-    """Waves where the noise of a smoothed covariance has none, for uniform line arrays.
+    """Waves where the noise of a smoothed covariance has none, for uniform line arrays and panels.
 
     A window slides over antennas and subcarriers and gives many looks at the same waves, forward
     and backward, so that coherent waves come apart. Within it delays are looked at through a few

@@ -258,7 +258,8 @@ def one_side(
     a beam of the strongest wave's alias belongs to the strongest (and may so come out a little
     beyond 1). A wave within half a beam of an end belongs to the end where the other waves' power
     comes from: what reflects off a street's walls arrives from the user's side. No wave comes from
-    beyond an end, and noise carries none further than `BEYOND`, however wide the beam.
+    beyond an end, and noise carries none further than `BEYOND`: of few antennas, whose beam is
+    wider, only waves as near to an end as that are moved out of the line.
 
     Args:
         direction: cosines to the array's y axis.

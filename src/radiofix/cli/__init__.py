@@ -77,5 +77,5 @@ def _asked(arguments: Sequence[str]) -> tuple[str, ...]:
     """The rooms that the arguments need."""
     if list(arguments) == ["--version"]:
         return ()
-    asked = next((a for a in arguments if not a.startswith("-")), None)
+    asked = arguments[0] if arguments else None
     return tuple(room for room, commands in ROOMS.items() if asked in commands) or tuple(ROOMS)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from radiofix.physics.panels import columns
 from radiofix.physics.presence import AMPLITUDES
+from radiofix.physics.strongest import LONGEST
 from radiofix.types import SPEED_OF_LIGHT, Sounding, Station
 
 MEND = "give it as linear amplitude"
@@ -61,6 +62,14 @@ class Reception:
                 raise ValueError(
                     f"{name}: the subcarriers span {width:g} Hz: give bandwidth or frequency in "
                     f"Hz, spanning {BANDS[0]:g} to {BANDS[1]:g}"
+                )
+        spans = (self.antenna.amax(1) - self.antenna.amin(1)).amax(-1).tolist()
+        for station, span in zip(self.stations, spans, strict=True):
+            if not span <= LONGEST:
+                raise ValueError(
+                    f"{name}: the antennas of station {station.name} span {span:.4g} wavelengths, "
+                    f"at most {LONGEST:g} are looked through: give places in metres, ula_spacing "
+                    "in wavelengths"
                 )
         self._warn_of_height(name)
         return self

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from radiofix.models.configuration import ConfigurationEmbedding
@@ -204,6 +204,12 @@ class OwnHeads(StationHead):
             mine = pose[number == column]
             if len(mine):
                 self.poses[row] = mine[0]
+        twice = self._same(self.poses).sum(1) > 1
+        if bool(twice.any()):
+            raise ValueError(
+                f"stations {self.columns[twice].tolist()} stand and look alike, so that none can "
+                "have a head of its own: share one head"
+            )
         for head in self._all():
             head.fit(soundings, truths)
 
@@ -212,18 +218,22 @@ class OwnHeads(StationHead):
 
     def _own(self, answers: list[Tensor], sounding: Sounding) -> Float[Tensor, "link answer"]:
         pose = _pose(sounding)
-        apart = (pose[:, None, :3] - self.poses[:, :3]).abs().amax(-1)
-        turned = wrap(pose[:, None, 3:] - self.poses[:, 3:]).abs().amax(-1)
-        same = (apart < _SAME_PLACE) & (turned < _SAME_LOOK)
-        owner = same & (same.cumsum(-1) == 1)
+        owner = self._same(pose)
         known = owner.any(-1)
         if not bool(known.all()):
-            stranger, *taught = (_told(p) for p in (pose[~known][0], *self.poses))
+            met = self.poses[self.poses.isfinite().all(-1)]
+            stranger, *taught = (_told(p) for p in (pose[~known][0], *met))
             raise ValueError(
                 f"the station at {stranger} has no head of its own, only those at "
                 f"{', '.join(taught)} have: leave its links out, or share one head"
             )
         return torch.stack(answers, 1).masked_fill(~owner[..., None], 0).sum(1)
+
+    def _same(self, pose: Float[Tensor, "row 6"]) -> Bool[Tensor, "row station"]:
+        """Whether places and looks are those of the stations."""
+        apart = (pose[:, None, :3] - self.poses[:, :3]).abs().amax(-1)
+        turned = wrap(pose[:, None, 3:] - self.poses[:, 3:]).abs().amax(-1)
+        return (apart < _SAME_PLACE) & (turned < _SAME_LOOK)
 
 
 def _pose(sounding: Sounding) -> Float[Tensor, "link 6"]:

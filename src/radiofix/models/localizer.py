@@ -18,7 +18,7 @@ from radiofix.models.heads import Estimate
 from radiofix.models.kriging import Kriging, to_station
 from radiofix.models.latent import Encoder, Latent, observed_power
 from radiofix.physics.channel import Channel
-from radiofix.physics.panels import in_line
+from radiofix.physics.panels import by_arrangement, in_line
 from radiofix.physics.presence import readable, shows_a_wave
 from radiofix.physics.strongest import strongest_wave
 from radiofix.types import Fix, Sounding, Station, Truth
@@ -120,12 +120,13 @@ class Localizer(nn.Module):
             return Fix.nowhere(0, sounding.csi.device)
         learning = self.training
         self.eval()
-        parts = [
-            self._heard(sounding[slice(start, start + LINKS)])
-            for start in range(0, len(sounding), LINKS)
-        ]
+        found = by_arrangement(sounding, self._in_parts)
         self.train(learning)
-        return Fix.join(parts)
+        return found
+
+    def _in_parts(self, sounding: Sounding) -> Fix:
+        starts = range(0, len(sounding), LINKS)
+        return Fix.join([self._heard(sounding[slice(at, at + LINKS)]) for at in starts])
 
     @torch.no_grad()
     def krige(

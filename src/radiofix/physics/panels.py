@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
-from radiofix.types import Sounding
+from radiofix.types import Fix, Sounding
 
 LEVEL = 1e-2
 """Antennas that span less in height stand in one row [wavelengths]."""
@@ -41,6 +42,22 @@ def in_line(sounding: Sounding) -> Sounding:
     row = sounding.antenna[:, column[:, 0]].clone()
     row[..., 2] = 0
     return dataclasses.replace(sounding, csi=together, antenna=row)
+
+
+def by_arrangement(sounding: Sounding, fix: Callable[[Sounding], Fix]) -> Fix:
+    """Fixes of links whose arrays may differ, array by array: none depends on its company.
+
+    Args:
+        sounding: at least one link.
+        fix: of links with one arrangement of antennas.
+    """
+    antenna = sounding.antenna
+    if bool((antenna == antenna[:1]).all()):
+        return fix(sounding)
+    kind = torch.unique(antenna.flatten(1), dim=0, return_inverse=True)[1]
+    groups = [torch.nonzero(kind == number)[:, 0] for number in range(int(kind.max()) + 1)]
+    together = Fix.join([fix(sounding[group]) for group in groups])
+    return together[torch.cat(groups).argsort()]
 
 
 def columns(antenna: Float[Tensor, "link antenna 3"]) -> Int[Tensor, "column row"] | None:

@@ -16,6 +16,11 @@ _IN_CACHE = 64
 """Links whose beams and delays a CPU looks through at a time: more of them only move memory."""
 FINER = 2
 """Beams and delays that are tried, for each that the array and the band resolve."""
+_SLACK = 1.15
+"""An array may be longer than half a wavelength an antenna by this much before it gets more beams:
+so little leaves no gaps between them."""
+LONGEST = 512.0
+"""Of an array [wavelengths]: what is longer was told in another unit."""
 _BETWEEN, _LAST = 2, 4
 """Rounds of sharpening after each new wave, and after the last."""
 
@@ -60,7 +65,15 @@ def strongest_wave(
         frequency: of each subcarrier, from the carrier [Hz].
         antenna: in the station's frame [wavelengths].
     """
-    beams = count_beams(antenna)
+    return _strongest(csi, frequency, antenna, count_beams(antenna))
+
+
+def _strongest(
+    csi: Complex[Tensor, "link antenna subcarrier"],
+    frequency: Float[Tensor, "link subcarrier"],
+    antenna: Float[Tensor, "link antenna 3"],
+    beams: int,
+) -> Wave:
     if not csi.is_cpu or len(csi) <= _IN_CACHE:
         return _highest(csi, frequency, antenna, beams)
     pieces = zip(*(torch.split(t, _IN_CACHE) for t in (csi, frequency, antenna)), strict=True)
@@ -74,8 +87,8 @@ def count_beams(antenna: Float[Tensor, "link antenna 3"]) -> int:
     if not antenna.numel():
         return FINER * antennas
     span = float((antenna[..., :2].amax(1) - antenna[..., :2].amin(1)).max())
-    # A hundredth less, or the rounding of positions would make one more of half wavelengths.
-    return FINER * max(antennas, math.ceil(2 * span - 0.01) + 1)
+    needed = math.ceil(2 * min(span, LONGEST)) + 1
+    return FINER * (antennas if needed <= _SLACK * antennas + 1 else needed)
 
 
 def _highest(
@@ -127,9 +140,9 @@ def strongest_waves(
     spacing = _spacing(frequency)
     aperture = Aperture.of(frequency / spacing[:, None], antenna)
     observed = seen.sum((1, 2)).clamp(min=1)
-    found = PlaneWaves.none(csi)
+    found, beams = PlaneWaves.none(csi), count_beams(antenna)
     for wave in range(count):
-        fresh = strongest_wave(left, frequency, antenna)
+        fresh = _strongest(left, frequency, antenna, beams)
         turn, direction = (fresh.delay.double() * spacing)[:, None], fresh.direction[:, None]
         gain = aperture.match(left, turn, direction.double()) / observed[:, None]
         found = found.joined(PlaneWaves(turn, direction.double(), gain))

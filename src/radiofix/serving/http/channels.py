@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from radiofix.physics.panels import in_line
 from radiofix.serving.http.asking import Question
 from radiofix.serving.http.refusals import Refusal
 from radiofix.types import Sounding
@@ -117,7 +118,7 @@ def kept_of(number: int, question: Question) -> list[Kept]:
 
 def channel_told(kept: Kept) -> dict[str, Any]:
     """A `ChannelAnswer`."""
-    sounding = kept.sounding
+    sounding, row = kept.sounding, in_line(kept.sounding)
     return {
         "user": kept.user,
         "request": kept.request,
@@ -128,13 +129,14 @@ def channel_told(kept: Kept) -> dict[str, Any]:
                 "antennas": csi.shape[0],
                 "subcarriers": csi.shape[1],
                 "magnitude": _magnitude(csi),
-                "profile": _profile(csi, frequency, antenna),
+                "profile": _profile(line, frequency, antenna),
             }
-            for name, csi, frequency, antenna in zip(
+            for name, csi, line, frequency, antenna in zip(
                 kept.names,
                 sounding.csi.numpy().astype(np.complex128),
-                sounding.frequency.double().numpy(),
-                sounding.antenna.double().numpy(),
+                row.csi.numpy().astype(np.complex128),
+                row.frequency.double().numpy(),
+                row.antenna.double().numpy(),
                 strict=True,
             )
         ],

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from radiofix.physics.channel import Channel
-from radiofix.physics.panels import in_line
+from radiofix.physics.panels import by_arrangement, in_line
 from radiofix.serving.cores import usable
 from radiofix.serving.onnx.session import Session
 from radiofix.types import Fix, Sounding, Station
@@ -52,6 +52,9 @@ class OnnxLocalizer:
         """Where the user of each link stands, in bounded memory."""
         if not len(sounding):
             return Fix.nowhere(0)
+        return by_arrangement(sounding, self._of_one_array)
+
+    def _of_one_array(self, sounding: Sounding) -> Fix:
         if self._session.looks_for_waves:
             sounding = in_line(sounding)
         links = min(MOST, max(FEWEST, math.ceil(len(sounding) / self._threads)))

@@ -23,7 +23,7 @@ INPUTS = (
     "station_orientation",
 )
 OUTPUTS = ("position", "covariance", "trusted")
-REVISION = 2
+REVISION = 3
 """Of what the graph answers: files of other ones, kept from before, are not taken for this one."""
 LOOKS_FOR_WAVES = "looks for waves"
 """Fact of models for which a panel is heard as one row."""
@@ -82,8 +82,8 @@ class Session:
         antennas, subcarriers = sounding.csi.shape[1:]
         if count_beams(sounding.antenna) > FINER * antennas:
             raise ValueError(
-                "an array longer than half a wavelength an antenna needs more beams than an ONNX "
-                "model has: locate with the model itself"
+                f"{antennas} antennas stand further than half a wavelength apart: of these an "
+                "ONNX model hears too little, locate with the model itself"
             )
         given = dict(zip(INPUTS, (t.numpy() for t in tensors_of(sounding)), strict=True))
         try:
