@@ -237,7 +237,7 @@ def test_dedicated_heads_know_their_stations_by_pose_and_not_by_number() -> None
     again = DedicatedPositionHeads([2, 0, 1], 16)
     again.load_state_dict(heads.state_dict())
     assert torch.equal(again(latent, renumbered).position, said)
-    about = replaced(sounding, station_position=sounding.station_position + 0.3)
+    about = replaced(sounding, station_position=sounding.station_position + 0.05)
     about = replaced(about, station_orientation=sounding.station_orientation + 2 * math.pi)
     assert bool(torch.isfinite(heads(latent, about).position).all())
 

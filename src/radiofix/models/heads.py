@@ -8,18 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from radiofix.models.configuration import ConfigurationEmbedding
 from radiofix.models.labels import angle_of_arrival, time_of_arrival
 from radiofix.models.latent import Latent
+from radiofix.models.memory import same_station
 from radiofix.models.standardizer import Standardizer
-from radiofix.physics.rotation import wrap
 from radiofix.types import Mixture, Sounding, Truth
-
-_SAME_PLACE, _SAME_LOOK = 1.0, math.radians(1)
-"""By how much a station's pose may be off for it to be known again [m, rad]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +195,13 @@ class OwnHeads(StationHead):
 
     def fit(self, soundings: Sequence[Sounding], truths: Sequence[Truth]) -> None:
         """Takes all scales from training batches: labels belong to users, not to stations."""
-        pose = torch.cat([_pose(sounding) for sounding in soundings])
+        pose = torch.cat([sounding.station_pose for sounding in soundings])
         number = torch.cat([sounding.station for sounding in soundings])
         for row, column in enumerate(self.columns):
             mine = pose[number == column]
             if len(mine):
                 self.poses[row] = mine[0]
-        twice = self._same(self.poses).sum(1) > 1
+        twice = same_station(self.poses, self.poses).sum(1) > 1
         if bool(twice.any()):
             raise ValueError(
                 f"stations {self.columns[twice].tolist()} stand and look alike, so that none can "
@@ -217,8 +214,8 @@ class OwnHeads(StationHead):
         return [head for head in self.heads if isinstance(head, StationHead)]
 
     def _own(self, answers: list[Tensor], sounding: Sounding) -> Float[Tensor, "link answer"]:
-        pose = _pose(sounding)
-        owner = self._same(pose)
+        pose = sounding.station_pose
+        owner = same_station(pose, self.poses)
         known = owner.any(-1)
         if not bool(known.all()):
             met = self.poses[self.poses.isfinite().all(-1)]
@@ -228,16 +225,6 @@ class OwnHeads(StationHead):
                 f"{', '.join(taught)} have: leave its links out, or share one head"
             )
         return torch.stack(answers, 1).masked_fill(~owner[..., None], 0).sum(1)
-
-    def _same(self, pose: Float[Tensor, "row 6"]) -> Bool[Tensor, "row station"]:
-        """Whether places and looks are those of the stations."""
-        apart = (pose[:, None, :3] - self.poses[:, :3]).abs().amax(-1)
-        turned = wrap(pose[:, None, 3:] - self.poses[:, 3:]).abs().amax(-1)
-        return (apart < _SAME_PLACE) & (turned < _SAME_LOOK)
-
-
-def _pose(sounding: Sounding) -> Float[Tensor, "link 6"]:
-    return torch.cat([sounding.station_position, sounding.station_orientation], -1).double()
 
 
 def _told(pose: Float[Tensor, "6"]) -> str:

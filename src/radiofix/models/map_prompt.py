@@ -91,8 +91,7 @@ def station_poses(
     sounding: Sounding,
 ) -> tuple[Float[Tensor, "station 6"], Int[Tensor, " link"]]:
     """The distinct stations of some links, where they stand and look, and each link's."""
-    pose = torch.cat([sounding.station_position, sounding.station_orientation], -1).double()
-    distinct, of = torch.unique(pose, dim=0, return_inverse=True)
+    distinct, of = torch.unique(sounding.station_pose, dim=0, return_inverse=True)
     return distinct, of
 
 

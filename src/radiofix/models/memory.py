@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from radiofix.physics.rotation import wrap
 from radiofix.types import Sounding
 
 SAME_PLACE = 0.1
@@ -34,20 +35,24 @@ class StationMemory(nn.Module):
 
     def meet(self, sounding: Sounding) -> None:
         """Keeps a slot for each station that is not known yet."""
-        for pose in torch.unique(_pose(sounding), dim=0):
+        for pose in torch.unique(sounding.station_pose, dim=0):
             free = self.station.isnan().any(-1).nonzero()
-            if len(free) and not bool(self._same(pose[None]).any()):
+            if len(free) and not bool(same_station(pose[None], self.station).any()):
                 self.station[free[0, 0]] = pose
 
     def forward(self, sounding: Sounding) -> Float[Tensor, "link dim"]:
         """What is remembered of each link's station."""
-        known: Tensor = self._same(_pose(sounding)).to(self.vectors.dtype)
+        known = same_station(sounding.station_pose, self.station).to(self.vectors.dtype)
         return known @ self.vectors
 
-    def _same(self, pose: Float[Tensor, "link 6"]) -> Bool[Tensor, "link slot"]:
-        away = (pose[:, None] - self.station.to(pose.device)).abs()
-        turn = torch.remainder(away[..., 3:] + torch.pi, 2 * torch.pi) - torch.pi
-        return (away[..., :3] < SAME_PLACE).all(-1) & (turn.abs() < SAME_WAY).all(-1)
+
+def same_station(
+    pose: Float[Tensor, "link 6"], known: Float[Tensor, "station 6"]
+) -> Bool[Tensor, "link station"]:
+    """Whether poses are those of known stations; a pose of NaN is nobody's."""
+    away = pose[:, None] - known.to(pose.device)
+    near = away[..., :3].abs() < SAME_PLACE
+    return near.all(-1) & (wrap(away[..., 3:]).abs() < SAME_WAY).all(-1)
 
 
 def meet(encoder: object, soundings: Iterable[Sounding]) -> None:
@@ -57,7 +62,3 @@ def meet(encoder: object, soundings: Iterable[Sounding]) -> None:
         for sounding in soundings if memories else ():
             for memory in memories:
                 memory.meet(sounding)
-
-
-def _pose(sounding: Sounding) -> Float[Tensor, "link 6"]:
-    return torch.cat([sounding.station_position, sounding.station_orientation], -1).double()

@@ -74,29 +74,10 @@ def _strongest(
     antenna: Float[Tensor, "link antenna 3"],
     beams: int,
 ) -> Wave:
-    if not csi.is_cpu or len(csi) <= _IN_CACHE:
-        return _highest(csi, frequency, antenna, beams)
-    pieces = zip(*(torch.split(t, _IN_CACHE) for t in (csi, frequency, antenna)), strict=True)
-    waves = [_highest(heard, tones, places, beams) for heard, tones, places in pieces]
-    return Wave(*(torch.cat([getattr(w, n) for w in waves]) for n in Wave.__slots__))
-
-
-def count_beams(antenna: Float[Tensor, "link antenna 3"]) -> int:
-    """Directions that are tried: enough for the longest of the arrays, however few its antennas."""
-    antennas = antenna.shape[1]
-    if not antenna.numel():
-        return FINER * antennas
-    span = float((antenna[..., :2].amax(1) - antenna[..., :2].amin(1)).max())
-    needed = math.ceil(2 * min(span, LONGEST)) + 1
-    return FINER * (antennas if needed <= _SLACK * antennas + 1 else needed)
-
-
-def _highest(
-    csi: Complex[Tensor, "link antenna subcarrier"],
-    frequency: Float[Tensor, "link subcarrier"],
-    antenna: Float[Tensor, "link antenna 3"],
-    beams: int,
-) -> Wave:
+    if csi.is_cpu and len(csi) > _IN_CACHE:
+        pieces = zip(*(torch.split(t, _IN_CACHE) for t in (csi, frequency, antenna)), strict=True)
+        waves = [_strongest(heard, tones, places, beams) for heard, tones, places in pieces]
+        return Wave(*(torch.cat([getattr(w, n) for w in waves]) for n in Wave.__slots__))
     delays = FINER * csi.shape[2]
     direction = (torch.arange(beams, device=csi.device) + 0.5) * (2 / beams) - 1
     level = torch.stack([(1 - direction.square()).sqrt(), direction], -1)
@@ -120,6 +101,16 @@ def _highest(
     observed = (csi != 0).sum((1, 2)).clamp(min=1)
     gain = (csi * steering(wave, frequency, antenna).conj()).sum((1, 2)) / observed
     return Wave(delay, found, gain)
+
+
+def count_beams(antenna: Float[Tensor, "link antenna 3"]) -> int:
+    """Directions that are tried: enough for the longest of the arrays, however few its antennas."""
+    antennas = antenna.shape[1]
+    if not antenna.numel():
+        return FINER * antennas
+    span = float((antenna[..., :2].amax(1) - antenna[..., :2].amin(1)).max())
+    needed = math.ceil(2 * min(span, LONGEST)) + 1
+    return FINER * (antennas if needed <= _SLACK * antennas + 1 else needed)
 
 
 def strongest_waves(
