@@ -35,6 +35,11 @@ class RealSounding:
     """Yaw, pitch, roll [rad]."""
 
     @property
+    def station_pose(self) -> Float[Tensor, "link 6"]:
+        """Where each link's station stands [m] and looks [rad]."""
+        return torch.cat([self.station_position, self.station_orientation], -1).double()
+
+    @property
     def bandwidth(self) -> Float[Tensor, " link"]:
         """Subcarriers times their spacing [Hz]."""
         span = self.frequency[:, -1] - self.frequency[:, 0]
