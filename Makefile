@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 # A process for each core, each with one thread: on two cores the tests take a third of the time.
-PYTEST ?= --numprocesses auto --dist loadfile
+PYTEST ?= --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: test lint docs bare demo clean
 test: $(VENV)/ready

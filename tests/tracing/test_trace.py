@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -186,12 +185,16 @@ def test_two_processes_find_the_same(whole, tmp_path):
 
 
 @pytest.mark.timeout(400)
-def test_a_ray_cluster_finds_the_same_though_a_node_dies(whole, tmp_path):
+def test_a_ray_cluster_finds_the_same_though_a_node_dies(whole, tmp_path, monkeypatch):
     ray = pytest.importorskip("ray", reason="needs radiofix[cluster]")
-    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+    monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    # Ray's workers give way to everything else; here a test waits for them.
+    monkeypatch.setenv("RAY_worker_niceness", "0")
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
     second = cluster.add_node(num_cpus=1)
     try:
         ray.init(address=cluster.address, log_to_driver=False)

@@ -92,11 +92,15 @@ def test_a_lone_request_waits_no_longer_than_the_deadline(arrays):
     async def timed():
         async with asked(service) as client:
             await client.request(**posted(arrays))
-            start = asyncio.get_running_loop().time()
-            await client.request(**posted({**arrays, "csi": arrays["csi"][:1]}))
-            return asyncio.get_running_loop().time() - start
+            clock, waits = asyncio.get_running_loop().time, []
+            for _ in range(3):
+                start = clock()
+                await client.request(**posted({**arrays, "csi": arrays["csi"][:1]}))
+                waits.append(clock() - start)
+            return waits
 
-    assert 0.3 <= asyncio.run(timed()) < 1.0
+    # The quickest of three: a busy machine may hold one of them up.
+    assert 0.3 <= min(asyncio.run(timed())) < 1.0
 
 
 def test_requests_of_other_shapes_share_the_time_but_not_a_tensor(arrays):
