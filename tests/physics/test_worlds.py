@@ -71,6 +71,20 @@ def test_a_bounce_comes_from_the_mirror_image_in_its_wall(wall, offset):
     assert torch.allclose(expected, torch.full_like(expected, offset), atol=0.02)
 
 
+def test_of_a_corner_there_is_one_image_in_whichever_order_its_walls_are_met():
+    worlds = Worlds(walls=(1.0, 1.0), lost=0.0, blocked=0.0, scatterers=0, paths=64)
+    paths = worlds.draw(50, seeded(3))
+    azimuth, zenith = paths.station_azimuth.double(), paths.station_zenith.double()
+    way = torch.stack(
+        [zenith.sin() * azimuth.cos(), zenith.sin() * azimuth.sin(), zenith.cos()], -1
+    )
+    image = SPEED_OF_LIGHT * paths.delay.double()[..., None] * way
+    for link in range(50):
+        heard = image[link][paths.present[link]]
+        assert len(heard) == 2 * 19  # straight; 4, 8 and 6 of one, two and three walls; the ground
+        assert (torch.cdist(heard, heard) + 99 * torch.eye(len(heard))).min() > 0.01
+
+
 def test_fresnel_at_normal_grazing_and_brewster_incidence():
     permittivity = torch.tensor([2.0, 5.0, 9.0], dtype=torch.float64)
     one = torch.ones_like(permittivity)
