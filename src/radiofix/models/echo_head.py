@@ -34,8 +34,7 @@ from radiofix.models.heads import Estimate
 from radiofix.models.incoming import Incoming, incoming
 from radiofix.models.map_prompt import SiteViews, station_poses
 from radiofix.models.site_map import NEAR, SiteMap
-from radiofix.physics.panels import in_line
-from radiofix.physics.strongest import strongest_waves
+from radiofix.physics.panels import strongest_waves_of
 from radiofix.types import Mixture, Sounding, Truth
 
 FIRST_GUESS = {STRAIGHT: 3.0, FOLDED: 6.0, FANNED: -4.0}
@@ -113,8 +112,7 @@ class WaveHead(FrameHead):
         own = super().place(features, sounding)
         with torch.autocast(features.device.type, enabled=False):
             with torch.no_grad():
-                row = in_line(sounding)
-                waves = strongest_waves(row.csi, row.frequency, row.antenna, self.waves)
+                waves = strongest_waves_of(sounding, self.waves)
                 height = self.heights(sounding)
                 seen = incoming(sounding, waves, height)
                 found = self.candidates(sounding, seen)

@@ -14,8 +14,7 @@ from radiofix.models.incoming import SIDES, incoming
 from radiofix.models.kriging import to_scene
 from radiofix.models.map_prompt import station_poses
 from radiofix.models.site_map import NEAR, SiteMap
-from radiofix.physics.panels import in_line
-from radiofix.physics.strongest import strongest_waves
+from radiofix.physics.panels import strongest_waves_of
 from radiofix.types import Sounding
 
 
@@ -46,8 +45,7 @@ def followed_waves(
         raise ValueError(f"waves are followed for one link at a time, got {len(sounding)}")
     poses, of = station_poses(sounding)
     seen = Echoes.stack([echoes(site_map.around(poses[0, :3], NEAR), poses[0], height)])
-    row = in_line(sounding)
-    found = strongest_waves(row.csi, row.frequency, row.antenna, count)
+    found = strongest_waves_of(sounding, count)
     heights = sounding.station_position.new_full((1,), height)
 
     def scene(places: Float[Tensor, "place 2"]) -> Float[Tensor, "place 2"]:

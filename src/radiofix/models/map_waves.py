@@ -21,8 +21,8 @@ from radiofix.models.incoming import SIDES, Incoming, incoming
 from radiofix.models.map_prompt import station_poses
 from radiofix.models.site_map import SiteMap
 from radiofix.models.surroundings import in_frame
-from radiofix.physics.panels import in_line
-from radiofix.physics.strongest import Wave, strongest_waves
+from radiofix.physics.panels import strongest_waves_of
+from radiofix.physics.strongest import Wave
 from radiofix.types import HANDHELD, Sounding
 
 WAVES = 4
@@ -103,8 +103,7 @@ def expect_waves(
 
 def clear_links(site_map: SiteMap, sounding: Sounding, wavelength: Float[Tensor, " link"]) -> Clear:
     """Which links have two clear waves, and whether the map's walls bring these together."""
-    row = in_line(sounding)
-    found = strongest_waves(row.csi, row.frequency, row.antenna, WAVES)
+    found = strongest_waves_of(sounding, WAVES)
     poses, of = station_poses(sounding)
     parts = [site_map.around(pose[:3]) for pose in poses]
     grounds = [ground(near, pose) for near, pose in zip(parts, poses, strict=True)]

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
+from radiofix.physics.strongest import Wave, strongest_waves
 from radiofix.types import Fix, Sounding
 
 LEVEL = 1e-2
@@ -42,6 +43,12 @@ def in_line(sounding: Sounding) -> Sounding:
     row = sounding.antenna[:, column[:, 0]].clone()
     row[..., 2] = 0
     return dataclasses.replace(sounding, csi=together, antenna=row)
+
+
+def strongest_waves_of(sounding: Sounding, count: int) -> list[Wave]:
+    """The strongest waves of links, one after the other, of a panel as its row hears them."""
+    row = in_line(sounding)
+    return strongest_waves(row.csi, row.frequency, row.antenna, count)
 
 
 def by_arrangement(sounding: Sounding, fix: Callable[[Sounding], Fix]) -> Fix:
