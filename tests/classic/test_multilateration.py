@@ -69,6 +69,13 @@ def test_one_station_places_by_range_and_direction():
     assert off(placed, place)[near_broadside].max() < 0.05
 
 
+def test_ranges_alone_as_single_antennas_tell_them_trilaterate():
+    place = users()
+    told = heard(place)
+    told.direction.fill_(torch.nan)
+    assert off(multilaterate(told), place).max() < 1e-3
+
+
 def test_directions_alone_triangulate():
     place = users()
     told = heard(place)

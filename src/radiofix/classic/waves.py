@@ -12,7 +12,7 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from radiofix.physics.gaps import comb_step
-from radiofix.physics.panels import in_line
+from radiofix.physics.panels import SAME, in_line
 from radiofix.physics.strongest import Wave
 from radiofix.types import Sounding
 
@@ -29,10 +29,11 @@ class Waves:
     """The plane waves found in each link, in the order in which they were found."""
 
     delay: Float[Tensor, "link wave"]
-    """From -5 % to 95 % of the alias at 1 / spacing of the pilots [s]."""
+    """From -5 % to 95 % of the alias at 1 / spacing of the pilots; NaN where one subcarrier alone
+    was observed, which tells none [s]."""
     direction: Float[Tensor, "link wave"]
     """Cosine of the angle to the array's y axis: sin(zenith) sin(azimuth); noise may carry it a
-    little beyond 1."""
+    little beyond 1. NaN where antennas were observed at one place alone."""
     gain: Complex[Tensor, "link wave"]
     """0 where there is no wave."""
 
@@ -51,7 +52,7 @@ class Waves:
     def first(self, within_db: float = 10.0) -> Wave:
         """The direct path, as far as can be told: the earliest of the waves that count.
 
-        Delay and direction are NaN of a link in which no wave was found.
+        Delay and direction are NaN of a link in which no wave was found, or which tells none.
 
         Args:
             within_db: how much weaker than the strongest a wave may be to count [dB].
@@ -61,7 +62,7 @@ class Waves:
         size = self.gain.abs()
         lowest = size.amax(-1, keepdim=True) * 10 ** (-within_db / 20)
         counts = self.present & (size >= lowest)
-        first = torch.where(counts, self.delay, torch.inf).argmin(-1, keepdim=True)
+        first = torch.where(counts, self.delay.nan_to_num(0.0), torch.inf).argmin(-1, keepdim=True)
         delay, direction, gain = (
             t.gather(1, first)[:, 0] for t in (self.delay, self.direction, self.gain)
         )
@@ -223,8 +224,19 @@ class Observed:
         cycles = cycles + self._first(self.antenna[..., 1], self.antenna_seen, y) * (u - sided)
         moved = gain * torch.polar(torch.ones_like(cycles), 2 * math.pi * cycles).to(gain.dtype)
         present = gain != 0
-        delay = turn / self.spacing[:, None]
+        delay = torch.where((self.subcarrier_seen.sum(-1) == 1)[:, None], torch.nan, turn)
+        sided = torch.where(self._at_one_place[:, None], torch.nan, sided)
+        delay = delay / self.spacing[:, None]
         return Waves(torch.where(present, delay, 0.0), torch.where(present, sided, 0.0), moved)
+
+    @property
+    def _at_one_place(self) -> Bool[Tensor, " link"]:
+        """Whether no two antennas that were observed stand apart, seen from above."""
+        seen = self.antenna_seen[..., None] > 0
+        low = torch.where(seen, self.antenna, torch.inf).amin(1)
+        high = torch.where(seen, self.antenna, -torch.inf).amax(1)
+        apart: Tensor = (high - low > SAME).any(-1)
+        return ~apart
 
     @property
     def direction_alias(self) -> Float[Tensor, " link"]:
