@@ -175,3 +175,13 @@ def test_the_nearest_label_is_found_among_all():
     test, labelled = rng.uniform(0, 100, (40, 2)), rng.uniform(0, 100, (60, 2))
     plain = np.linalg.norm(test[:, None] - labelled[None], axis=-1).min(1)
     np.testing.assert_allclose(metrics.nearest(test, labelled), plain)
+
+
+def test_means_of_squares_are_drawn_as_any_other_statistic_is():
+    rng = np.random.default_rng(5)
+    for seeds, squares in ((1, 9), (3, 4), (2, 30)):
+        error = [rng.gamma(1, 2, 60) for _ in range(seeds)]
+        # Some squares hold no user of some seeds.
+        square = [rng.integers(squares, size=60) ** 2 // squares for _ in range(seeds)]
+        plainly = metrics.interval(error, lambda e: float(e.mean()), squares=square)
+        assert np.allclose(metrics.interval(error, squares=square), plainly, rtol=1e-12)

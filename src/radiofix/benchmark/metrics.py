@@ -135,11 +135,12 @@ def interval(
     if count <= 1:
         return math.nan, math.nan
     rng = np.random.default_rng(0)
-    again = _users(seeds, rng) if squares is None else _squares(seeds, squares, rng)
-    drawn = [
-        np.mean([statistic(error) for error in again(chosen)])
-        for chosen in rng.integers(len(seeds), size=(draws, len(seeds)))
-    ]
+    chosen = rng.integers(len(seeds), size=(draws, len(seeds)))
+    if squares is not None and statistic is mean:
+        drawn = _means_of_squares(seeds, squares, chosen, rng)
+    else:
+        again = _users(seeds, rng) if squares is None else _squares(seeds, squares, rng)
+        drawn = np.array([np.mean([statistic(error) for error in again(c)]) for c in chosen])
     ends = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     middle = np.mean([statistic(error) for error in seeds])
     wider = _wider(count, level)
@@ -191,6 +192,27 @@ def _squares(
         return [error for error in drawn if len(error)] or list(seeds)
 
     return again
+
+
+def _means_of_squares(
+    seeds: Sequence[Array],
+    squares: Sequence[NDArray[np.int64]],
+    chosen: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> Array:
+    """The mean of each draw of `_squares`, from the sums of squares: all draws at once."""
+    every = np.unique(np.concatenate(squares))
+    place = [np.searchsorted(every, square) for square in squares]
+    total = np.stack([np.bincount(p, e, len(every)) for p, e in zip(place, seeds, strict=True)])
+    size = np.stack([np.bincount(p, minlength=len(every)) for p in place])
+    numbers = rng.integers(len(every), size=(len(chosen), len(every)))
+    drawn = chosen[:, :, None], numbers[:, None]
+    sums, sizes = total[drawn].sum(-1), size[drawn].sum(-1)
+    each = np.divide(sums, sizes, out=np.zeros_like(sums), where=sizes > 0)
+    runs = (sizes > 0).sum(-1)
+    plainly = np.mean([mean(error) for error in seeds])
+    means: Array = np.where(runs > 0, each.sum(-1) / np.maximum(runs, 1), plainly)
+    return means
 
 
 def squared_length(error: Array, covariance: Array) -> Array:
