@@ -11,11 +11,13 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+from classic.scenes import single_waves
 from cli.mistakes import mistake
 from miniature import STATION_ORIENTATION, STATION_POSITION, user_position
 from radiofix.benchmark import probes
 from radiofix.benchmark.held_out import (
     HeldOut,
+    continued,
     contrasts,
     curves,
     hidden_errors,
@@ -32,6 +34,8 @@ from radiofix.data.store import open_paths
 from radiofix.objectives.dti import Dti, dissimilarity
 from radiofix.objectives.picl import Picl, nt_xent
 from radiofix.objectives.sfmcm import Sfmcm
+from radiofix.physics.arrays import ula
+from radiofix.physics.channel import Channel
 from radiofix.training.batches import LabelledBatches
 from radiofix.training.checkpoints import RunFolder
 from radiofix.training.pool import HeldPool
@@ -152,6 +156,16 @@ def test_a_channel_of_one_path_is_continued_by_its_wave(asked):
     views, generator = one_batch(asked)
     several = reconstruct(asked.run, views, generator()).nmse
     assert 1e-6 < several["NOMP"].mean() < several["one path"].mean()
+
+
+def test_one_antenna_alone_is_continued_too():
+    sounding = Channel(20e6, 64, ula(4)).sound(single_waves(20))
+    seen = sounding.csi.clone()
+    seen[:, 1:] = 0
+    found = continued(sounding.with_csi(seen))
+    away = found[:, 0] - sounding.csi[:, 0]
+    assert away.abs().max() < 1e-3 * sounding.csi.abs().max()
+    assert found.isfinite().all()
 
 
 def test_hidden_errors_are_means_over_all_held_out_users_at_each_bandwidth(asked):

@@ -431,6 +431,18 @@ def heard(site):
     return sounding, wave, truth
 
 
+def test_a_direction_without_a_delay_still_says_where_to(heard):
+    sounding, wave, truth = heard
+    front = sounding.station_orientation[:, 0].cos()
+    seen = front * (truth.position - sounding.station_position)[:, 0] > 0
+    toward = replace(wave, delay=torch.full_like(wave.delay, torch.nan))
+    for join in (placed, averaged):
+        away = join(sounding, toward, Known(1.5)).position - sounding.station_position
+        true = (truth.position - sounding.station_position)[seen].double()
+        cosine = torch.cosine_similarity(away[seen][:, :2].double(), true[:, :2])
+        assert cosine.quantile(0.1) > 0.98
+
+
 def test_what_stations_see_rightly_meets_at_the_user(heard):
     sounding, wave, truth = heard
     seen = (
@@ -486,16 +498,19 @@ def test_a_station_behind_whom_a_user_may_stand_is_believed_there(heard):
     # Users whose places are known say which of both it is, where their street reaches there.
     truth = Truth(place.expand(2, 3), torch.ones(2, dtype=torch.bool))
 
+    both_told = torch.ones(2, 2, dtype=torch.bool)
+
     def seen(sounding):
         told = (wave.delay[:, None], wave.direction[:, None], wave.gain[:, None])
-        return Waves(*told)
+        return Waves(*told, *both_told)
 
     both_sides = Known(1.5, area=torch.tensor([[-60.0, 0.0], [60.0, 80.0]]))
     assert not sided(both_sides, seen, [(pair, truth)]).front
     east = Known(1.5, area=torch.tensor([[0.0, 0.0], [60.0, 80.0]]))
     assert sided(east, seen, [(pair, truth)]).front
     in_front = replace(pair, station_orientation=yaw + torch.tensor([math.pi, 0.0, 0.0]))
-    turned = Waves(wave.delay[:, None], -wave.direction[:, None], wave.gain[:, None])
+    told = (wave.delay[:, None], -wave.direction[:, None], wave.gain[:, None])
+    turned = Waves(*told, *both_told)
     assert sided(both_sides, lambda _: turned[:1], [(in_front[:1], truth[:1])]).front
 
 

@@ -179,9 +179,20 @@ def test_the_nearest_label_is_found_among_all():
 
 def test_means_of_squares_are_drawn_as_any_other_statistic_is():
     rng = np.random.default_rng(5)
-    for seeds, squares in ((1, 9), (3, 4), (2, 30)):
-        error = [rng.gamma(1, 2, 60) for _ in range(seeds)]
-        # Some squares hold no user of some seeds.
-        square = [rng.integers(squares, size=60) ** 2 // squares for _ in range(seeds)]
-        plainly = metrics.interval(error, lambda e: float(e.mean()), squares=square)
-        assert np.allclose(metrics.interval(error, squares=square), plainly, rtol=1e-12)
+    cases = [
+        ([rng.gamma(1, 2, 60) for _ in range(seeds)], [rng.integers(9, size=60)] * seeds)
+        for seeds in (1, 3)
+    ]
+    # Of squares that hold users of one seed alone draws leave a seed, or all, without any.
+    cases.append(
+        (
+            [np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0])],
+            [np.array([0, 0, 1]), np.array([2, 3])],
+        )
+    )
+    for error, square in cases:
+        for signed in (False, True):
+            told = {"squares": square, "signed": signed}
+            plainly = metrics.interval(error, lambda e: float(e.mean()), **told)
+            at_once = metrics.interval(error, **told)
+            np.testing.assert_allclose(at_once, plainly, rtol=1e-12, atol=0)

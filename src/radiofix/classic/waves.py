@@ -29,20 +29,23 @@ class Waves:
     """The plane waves found in each link, in the order in which they were found."""
 
     delay: Float[Tensor, "link wave"]
-    """From -5 % to 95 % of the alias at 1 / spacing of the pilots; NaN where one subcarrier alone
-    was observed, which tells none [s]."""
+    """From -5 % to 95 % of the alias at 1 / spacing of the pilots [s]."""
     direction: Float[Tensor, "link wave"]
     """Cosine of the angle to the array's y axis: sin(zenith) sin(azimuth); noise may carry it a
-    little beyond 1. NaN where antennas were observed at one place alone."""
+    little beyond 1."""
     gain: Complex[Tensor, "link wave"]
     """0 where there is no wave."""
+    tells_delay: Bool[Tensor, " link"]
+    """Whether more than one subcarrier was observed; otherwise a delay is one of many as good."""
+    tells_direction: Bool[Tensor, " link"]
+    """Whether antennas were observed at more than one place; likewise."""
 
     def __len__(self) -> int:
         return len(self.gain)
 
     def __getitem__(self, links: Any) -> Waves:
         """The waves of some links."""
-        return Waves(self.delay[links], self.direction[links], self.gain[links])
+        return Waves(*(getattr(self, f.name)[links] for f in fields(Waves)))
 
     @property
     def present(self) -> Bool[Tensor, "link wave"]:
@@ -62,14 +65,16 @@ class Waves:
         size = self.gain.abs()
         lowest = size.amax(-1, keepdim=True) * 10 ** (-within_db / 20)
         counts = self.present & (size >= lowest)
-        first = torch.where(counts, self.delay.nan_to_num(0.0), torch.inf).argmin(-1, keepdim=True)
+        first = torch.where(counts, self.delay, torch.inf).argmin(-1, keepdim=True)
+        strongest = size.argmax(-1, keepdim=True)
+        first = torch.where(self.tells_delay[:, None], first, strongest)
         delay, direction, gain = (
             t.gather(1, first)[:, 0] for t in (self.delay, self.direction, self.gain)
         )
         found = self.present.any(-1)
         return Wave(
-            torch.where(found, delay.clamp(min=0), torch.nan),
-            torch.where(found, direction.clamp(-1, 1), torch.nan),
+            torch.where(found & self.tells_delay, delay.clamp(min=0), torch.nan),
+            torch.where(found & self.tells_direction, direction.clamp(-1, 1), torch.nan),
             gain,
         )
 
@@ -224,19 +229,23 @@ class Observed:
         cycles = cycles + self._first(self.antenna[..., 1], self.antenna_seen, y) * (u - sided)
         moved = gain * torch.polar(torch.ones_like(cycles), 2 * math.pi * cycles).to(gain.dtype)
         present = gain != 0
-        delay = torch.where((self.subcarrier_seen.sum(-1) == 1)[:, None], torch.nan, turn)
-        sided = torch.where(self._at_one_place[:, None], torch.nan, sided)
-        delay = delay / self.spacing[:, None]
-        return Waves(torch.where(present, delay, 0.0), torch.where(present, sided, 0.0), moved)
+        delay = turn / self.spacing[:, None]
+        return Waves(
+            torch.where(present, delay, 0.0),
+            torch.where(present, sided, 0.0),
+            moved,
+            tells_delay=self.subcarrier_seen.sum(-1) > 1,
+            tells_direction=self._stand_apart,
+        )
 
     @property
-    def _at_one_place(self) -> Bool[Tensor, " link"]:
-        """Whether no two antennas that were observed stand apart, seen from above."""
+    def _stand_apart(self) -> Bool[Tensor, " link"]:
+        """Whether any two antennas that were observed do, seen from above."""
         seen = self.antenna_seen[..., None] > 0
         low = torch.where(seen, self.antenna, torch.inf).amin(1)
         high = torch.where(seen, self.antenna, -torch.inf).amax(1)
         apart: Tensor = (high - low > SAME).any(-1)
-        return ~apart
+        return apart
 
     @property
     def direction_alias(self) -> Float[Tensor, " link"]:

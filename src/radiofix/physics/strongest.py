@@ -30,9 +30,10 @@ class Wave:
     """One plane wave a link, as a station sees it."""
 
     delay: Float[Tensor, " link"]
-    """From 0 to below the alias at 1 / spacing [s]."""
+    """From 0 to below the alias at 1 / spacing; of `Waves.first` NaN where none is told [s]."""
     direction: Float[Tensor, " link"]
-    """Cosine of the angle to the array's y axis, -1 to 1: sin(azimuth) of a level wave."""
+    """Cosine of the angle to the array's y axis, -1 to 1: sin(azimuth) of a level wave. NaN
+    likewise."""
     gain: Complex[Tensor, " link"]
 
     def __getitem__(self, links: slice) -> Wave:

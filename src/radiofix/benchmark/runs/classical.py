@@ -53,6 +53,8 @@ class Known:
 
 _NOTHING = -1e6
 """Logit of what does not count."""
+_SOMEWHERE = 100.0
+"""How far users are taken to be of whom a direction alone is told [m]."""
 
 Placing = Callable[[Sounding, Wave, Known], Estimate]
 """Where the first wave of each link puts its user."""
@@ -60,12 +62,15 @@ Placing = Callable[[Sounding, Wave, Known], Estimate]
 
 def placed(sounding: Sounding, wave: Wave, known: Known) -> Estimate:
     """Each link by itself; of directions that look alike, by one that leads into the street."""
-    told = (sounding, wave.delay.nan_to_num(), wave.direction.nan_to_num())
+    lost = wave.delay.isnan() & wave.direction.isnan()
+    # One subcarrier tells a direction and no delay: what is asked may be the direction.
+    delay = torch.where(lost, 0.0, wave.delay.nan_to_num(_SOMEWHERE / SPEED_OF_LIGHT))
+    told = (sounding, delay, wave.direction.nan_to_num())
     if known.area is None:
         return Estimate(place(*told, known.height))
     alias = Observed.of(sounding).direction_alias
     found = place_within(*told, alias, known.area, known.height)
-    return Estimate(known.guessed(found, wave.delay.isnan()))
+    return Estimate(known.guessed(found, lost))
 
 
 def averaged(sounding: Sounding, wave: Wave, known: Known) -> Estimate:
