@@ -23,14 +23,14 @@ docs: $(VENV)/ready
 
 $(VENV)/ready: pyproject.toml constraints.txt tools/libllvm.sh
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[trace,cluster,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trace,cluster,dev]'
 	tools/libllvm.sh
 	touch $@
 
 bare:
 	rm -rf .venv-bare
 	$(PYTHON) -m venv .venv-bare
-	.venv-bare/bin/pip install --quiet --no-compile --constraint constraints.txt .
+	.venv-bare/bin/pip install --quiet --constraint constraints.txt .
 	.venv-bare/bin/python tools/bare.py
 
 demo: .venv-demo/ready
